@@ -1,0 +1,14 @@
+// The one assertion of the code base. A broken invariant is a bug: nobody catches it, the process ends and is restarted.
+
+/** What {@link invariant} throws. Never caught to go on: state may be wrong from here. */
+export class InvariantError extends Error {
+  override readonly name = "InvariantError";
+}
+
+/**
+ * Stops the program's present work when `condition` is false. On in production.
+ * @param message what was expected, with the values that show it
+ */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}

@@ -1,0 +1,14 @@
+// How `make test` runs the tests: threads without isolation, because every test builds its own world from its arguments.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/e2e/**", "test/compat/**", "node_modules/**"],
+    pool: "threads",
+    isolate: false,
+    expect: { requireAssertions: true },
+    testTimeout: 60_000,
+    reporters: ["default"],
+  },
+});
