@@ -1,5 +1,6 @@
 // How `make test` runs the tests: threads without isolation, because every test builds its own world from its arguments.
 import { defineConfig } from "vitest/config";
+import { reporters } from "./vitest.reporters.ts";
 
 export default defineConfig({
   test: {
@@ -9,6 +10,6 @@ export default defineConfig({
     isolate: false,
     expect: { requireAssertions: true },
     testTimeout: 60_000,
-    reporters: ["default"],
+    ...reporters(),
   },
 });

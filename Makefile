@@ -1,0 +1,90 @@
+# Every task of the project. `make` alone prints them: the text after `##` of each target.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# How long the long targets run; each can be set on the command line, as in `make sim SEEDS=2000`.
+SEEDS ?= 200
+SECONDS_PER_FUZZ ?= 60
+KILLS ?= 3
+
+# Programs of node_modules, without the start-up time of npx.
+BIN := node_modules/.bin
+BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) tsconfig.json tsconfig.build.json package-lock.json
+
+.PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
+	test-e2e test-e2e-debug campaign ci clean deps
+
+help: ## Print this list (needs nothing)
+	@echo "KafScale: a Kafka-compatible broker that keeps every record in object storage."
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Start one broker at 127.0.0.1:39092 on an in-memory store and print commands to try (needs Node and npm)
+	@exec node dist/src/main/kafscale.js serve --kafka-addr 127.0.0.1:39092 --metrics-addr 127.0.0.1:39093 --examples
+
+build: deps dist/src/main/kafscale.js ## Compile src into dist, if something changed (needs Node and npm)
+
+dist/src/main/kafscale.js: $(BUILD_INPUTS)
+	@npm run --silent build
+
+deps:
+	@node scripts/prepare.mjs
+
+generate: deps ## Print generated/kafka and generated/testing from schemas/ (needs Node and npm)
+	@$(BIN)/tsx codegen/main.ts
+
+schemas: deps ## Take the message schemas out of the published Kafka jars into schemas/ (needs Maven, a JDK and its registry)
+	@$(BIN)/tsx codegen/schemas/main.ts
+
+proto: deps ## Print generated/proto from proto/ (needs Node and npm)
+	@$(BIN)/buf generate
+
+check-generated: deps ## Fail if generated/ is not what schemas/ and proto/ give (needs Node and npm)
+	@$(BIN)/tsx codegen/main.ts --check
+	@$(BIN)/tsx scripts/check-proto.ts
+
+lint: deps ## Run oxlint, the formatter's check, the types, knip and buf lint (needs Node and npm)
+	@npm run --silent lint
+	@npm run --silent format:check
+	@npm run --silent typecheck
+	@npm run --silent knip
+	@npm run --silent proto:lint
+
+format: deps ## Rewrite every source file in the one format (needs Node and npm)
+	@$(BIN)/biome check --write
+
+tidy: deps ## Run only the tests of the rules of the code: floors, sizes, banned names (needs Node and npm)
+	@$(BIN)/vitest run test/tidy
+
+test: deps ## Run the unit, property, contract, tidy and short simulation tests (needs Node and npm)
+	@$(BIN)/vitest run
+
+sim: deps ## Simulate SEEDS=200 schedules with faults, or replay one with SEED=x (needs Node and npm)
+	@SEEDS='$(SEEDS)' SEED='$(SEED)' $(BIN)/tsx test/sim/run.ts
+
+fuzz: deps ## Throw damaged bytes at every decoder for SECONDS_PER_FUZZ=60 seconds (needs Node and npm)
+	@FUZZ_SECONDS='$(SECONDS_PER_FUZZ)' $(BIN)/tsx test/fuzz/run.ts
+
+bench: build ## Print speed as ratios against other implementations in the same run (needs Node and npm)
+	@$(BIN)/tsx bench/run.ts
+
+tools: deps ## Put the Kafka programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, apt-get)
+	@$(BIN)/tsx scripts/tools.ts
+
+test-e2e: build ## Run real Kafka clients against a real broker, with KILLS=3 kill -9 (needs what make tools needs)
+	@$(BIN)/tsx scripts/tools.ts --as-far-as-possible
+	@KAFSCALE_E2E_KILLS='$(KILLS)' $(BIN)/vitest run --config vitest.e2e.config.ts
+
+test-e2e-debug: export KAFSCALE_LOG_LEVEL := debug
+test-e2e-debug: export KAFSCALE_E2E_SHOW_BROKER := true
+test-e2e-debug: test-e2e ## The same, with the brokers' debug log on the terminal
+
+campaign: ## Run the long simulation, the long fuzz and a long kill series, hours, then print one table (needs as test-e2e)
+	@node scripts/run-parts.mjs campaign
+
+ci: ## Run everything that a change has to pass and print the minutes of each part (needs as test-e2e)
+	@node scripts/run-parts.mjs ci
+
+clean: ## Remove what was built, cached and installed, except .tools/ (needs nothing)
+	@rm -rf dist .cache coverage node_modules

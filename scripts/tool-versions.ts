@@ -1,0 +1,86 @@
+// The pins of `make tools`: which jars, Debian packages and Python packages, and the command names they are started by.
+import { join } from "node:path";
+
+/** A Maven artifact as `group:artifact:version`. */
+type Artifact = string;
+
+const kafkaVersion = "4.3.1";
+
+/** Apache Kafka's broker, its command line tools, and a logger that stays silent below errors. */
+export const apacheKafkaDependencies: readonly Artifact[] = [
+  `org.apache.kafka:kafka_2.13:${kafkaVersion}`,
+  `org.apache.kafka:kafka-tools:${kafkaVersion}`,
+  "org.apache.logging.log4j:log4j-slf4j-impl:2.25.1",
+  "org.apache.logging.log4j:log4j-core:2.25.1",
+];
+
+/** The last client library of the 3.x line: the versions that 4.x dropped are judged by it. */
+export const clients39Dependencies: readonly Artifact[] = ["org.apache.kafka:kafka-clients:3.9.1"];
+
+/** kcat with the shared libraries that a small system may lack. */
+export const debianPackages: readonly string[] = [
+  "kcat",
+  "librdkafka1",
+  "libyajl2",
+  "liblz4-1",
+  "libsasl2-2",
+  "libsasl2-modules-db",
+  "libdb5.3",
+  "libssl3",
+  "libzstd1",
+  "zlib1g",
+];
+
+/** A newer librdkafka than kcat's, through its Python binding. */
+export const pythonPackages: readonly string[] = ["confluent-kafka==2.16.1"];
+
+/** A Maven project that does nothing but name its dependencies. */
+export function mavenProject(artifacts: readonly Artifact[]): string {
+  const dependencies = artifacts.map((artifact) => {
+    const [group, name, version] = artifact.split(":");
+    return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+  });
+  return [
+    "<project><modelVersion>4.0.0</modelVersion>",
+    "<groupId>kafscale.tools</groupId><artifactId>tools</artifactId><version>1</version>",
+    `<dependencies>${dependencies.join("")}</dependencies></project>`,
+    "",
+  ].join("\n");
+}
+
+/** Kafka's scripts by the names that its documentation uses, and the class each of them starts. */
+const kafkaCommands: Readonly<Record<string, string>> = {
+  "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
+  "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+  "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+  "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+  "kafka-configs": "kafka.admin.ConfigCommand",
+  "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+  "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+  "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+  "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
+  "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
+  "kafka-storage": "kafka.tools.StorageTool",
+  "kafka-server": "kafka.Kafka",
+};
+
+/** Name and text of each file of `.tools/bin`. */
+export function commandWrappers(toolsFolder: string): readonly (readonly [string, string])[] {
+  const jars = join(toolsFolder, "kafka", "libs", "*");
+  const java = Object.entries(kafkaCommands).map(
+    ([name, className]) =>
+      [
+        name,
+        `#!/bin/sh\nexec java -Xms64m -Xmx512m -XX:TieredStopAtLevel=1 -cp '${jars}' ${className} "$@"\n`,
+      ] as const,
+  );
+  const kcatRoot = join(toolsFolder, "kcat", "root");
+  const kcat = [
+    "#!/bin/sh",
+    `R='${kcatRoot}'`,
+    'L=$(ls -d "$R"/usr/lib/*-linux-gnu* "$R"/lib/*-linux-gnu* 2>/dev/null | tr "\\n" ":")',
+    'LD_LIBRARY_PATH="$L$LD_LIBRARY_PATH" exec "$R/usr/bin/kcat" "$@"',
+    "",
+  ].join("\n");
+  return [...java, ["kcat", kcat]];
+}

@@ -1,0 +1,132 @@
+// `make tools`: puts the real Kafka programs that the end-to-end tests run into .tools/, pinned, once. A second run finds
+// the stamp of each tool and ends at once. Nothing is installed into the system and nothing needs root.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CommandResult, hasProgram, runCommand, runWithRetries } from "./run-command.ts";
+import {
+  apacheKafkaDependencies,
+  clients39Dependencies,
+  commandWrappers,
+  debianPackages,
+  mavenProject,
+  pythonPackages,
+} from "./tool-versions.ts";
+
+const root = join(import.meta.dirname, "..");
+const toolsFolder = join(root, ".tools");
+
+/** One thing to install. `contents` changes when a pin changes, which makes the stamp stale. */
+interface Tool {
+  readonly name: string;
+  readonly contents: string;
+  readonly install: () => void;
+}
+
+/** Why a tool could not be installed; the message is for the person at the terminal. */
+class ToolError extends Error {
+  override readonly name = "ToolError";
+}
+
+function expectOk(result: CommandResult, what: string): void {
+  if (result.isOk) return;
+  const lastLines = result.output.trim().split("\n").slice(-8).join("\n    ");
+  throw new ToolError(`${what} failed:\n    ${lastLines}`);
+}
+
+function freshFolder(...parts: string[]): string {
+  const folder = join(toolsFolder, ...parts);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function installJars(folderName: string, project: string): void {
+  if (!hasProgram("java", "-version")) throw new ToolError("java is missing: install a JDK, 17 or newer");
+  if (!hasProgram("mvn", "-v")) throw new ToolError("mvn is missing: install Maven, 3.8 or newer");
+  const folder = freshFolder(folderName);
+  const pom = join(folder, "pom.xml");
+  writeFileSync(pom, project);
+  const args = ["-B", "-q", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${join(folder, "libs")}`];
+  expectOk(runWithRetries(3, "mvn", args), `the download of ${folderName} by Maven`);
+}
+
+function installKcat(): void {
+  if (!hasProgram("apt-get", "--version") || !hasProgram("dpkg-deb", "--version")) {
+    throw new ToolError("apt-get and dpkg-deb are missing: kcat is taken from Debian's packages");
+  }
+  const folder = freshFolder("kcat");
+  let download = runCommand("apt-get", ["download", ...debianPackages], { cwd: folder });
+  if (!download.isOk) {
+    // The package lists may be absent or old; refreshing them needs root, so a refusal is reported by the download.
+    runWithRetries(2, "apt-get", ["update"]);
+    download = runWithRetries(3, "apt-get", ["download", ...debianPackages], { cwd: folder });
+  }
+  expectOk(download, `the download of ${debianPackages.join(", ")} by apt-get (are the package lists there?)`);
+  const unpack = runCommand("sh", ["-c", 'for f in *.deb; do dpkg-deb -x "$f" root || exit 1; done; rm -f *.deb'], {
+    cwd: folder,
+  });
+  expectOk(unpack, "unpacking kcat");
+  expectOk(runCommand(join(toolsFolder, "bin", "kcat"), ["-V"]), "starting kcat");
+}
+
+function installPython(): void {
+  if (!hasProgram("python3", "--version")) throw new ToolError("python3 is missing: install Python, 3.9 or newer");
+  const folder = freshFolder("python");
+  expectOk(runCommand("python3", ["-m", "venv", folder]), "python3 -m venv (Debian: apt-get install python3-venv)");
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...pythonPackages];
+  expectOk(
+    runWithRetries(3, join(folder, "bin", "python"), pip),
+    `the download of ${pythonPackages.join(", ")} by pip`,
+  );
+}
+
+function installWrappers(): void {
+  const folder = freshFolder("bin");
+  for (const [name, script] of commandWrappers(toolsFolder)) {
+    writeFileSync(join(folder, name), script, { mode: 0o755 });
+  }
+}
+
+const tools: readonly Tool[] = [
+  { name: "bin", contents: JSON.stringify(commandWrappers(toolsFolder)), install: installWrappers },
+  {
+    name: "kafka",
+    contents: mavenProject(apacheKafkaDependencies),
+    install: () => installJars("kafka", mavenProject(apacheKafkaDependencies)),
+  },
+  {
+    name: "kafka-3.9",
+    contents: mavenProject(clients39Dependencies),
+    install: () => installJars("kafka-3.9", mavenProject(clients39Dependencies)),
+  },
+  { name: "kcat", contents: debianPackages.join(" "), install: installKcat },
+  { name: "python", contents: [toolsFolder, ...pythonPackages].join(" "), install: installPython },
+];
+
+function ensureTool(tool: Tool): string | undefined {
+  const stamp = join(toolsFolder, `${tool.name}.stamp`);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === tool.contents) return undefined;
+  process.stdout.write(`tools: ${tool.name} …\n`);
+  rmSync(stamp, { force: true });
+  try {
+    tool.install();
+  } catch (error) {
+    return `tools: ${tool.name}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  writeFileSync(stamp, tool.contents);
+  return undefined;
+}
+
+mkdirSync(toolsFolder, { recursive: true });
+const problems = tools.map(ensureTool).filter((problem) => problem !== undefined);
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+if (problems.length > 0) {
+  process.stderr.write(
+    `tools: ${problems.length} of ${tools.length} are missing; mend the above and run make tools again\n`,
+  );
+  // The tests of a missing tool are skipped at a person's machine, never where a machine judges the change.
+  const mayBeMissing = process.argv.includes("--as-far-as-possible") && process.env["CI"] !== "true";
+  process.exitCode = mayBeMissing ? 0 : 1;
+} else {
+  process.stdout.write(`tools: all ${tools.length} are in .tools/\n`);
+}

@@ -1,0 +1,15 @@
+// How `make test-e2e` runs the tests: one file after the other, because each starts programs that need both cores.
+import { defineConfig } from "vitest/config";
+import { reporters } from "./vitest.reporters.ts";
+
+export default defineConfig({
+  test: {
+    include: ["test/e2e/**/*.test.ts"],
+    pool: "forks",
+    fileParallelism: false,
+    expect: { requireAssertions: true },
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
+    ...reporters(),
+  },
+});
