@@ -1,0 +1,399 @@
+// Writes Kafka's encodings in one pass into a growing slab. Lengths that are known only afterwards are patched in, so
+// there is no second pass over the message; byte fields of 4 KiB and more are kept by reference instead of copied.
+// Refuses (EncodeError) every value that its type cannot carry: nothing is wrapped, truncated or rounded in silence.
+import { EncodeError } from "./encode-error.ts";
+import { STRING_BYTES_MAX } from "./reader.ts";
+import type { UnknownTag } from "./unknown-tag.ts";
+import { UUID_BYTES } from "./uuid.ts";
+import { uvarintSize, varlongSize, zigzag32 } from "./varint.ts";
+
+/** Byte fields from this length on are handed out by reference; below it a copy costs less than one more part. */
+export const REFERENCE_BYTES_MIN = 4096;
+const SLAB_BYTES = 64 * 1024;
+/** Longer strings are measured first; shorter ones are taken for ASCII until a character shows otherwise. */
+const ASCII_ATTEMPT_CHARACTERS = 48;
+
+/** Bytes that stand between two stretches of the slab. */
+interface Reference {
+  /** Where in the message's own bytes (without other references) it belongs. */
+  position: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Writes one message after the other. What {@link finish} returned is never written again. */
+export class Writer {
+  #slab: Buffer;
+  #view: DataView;
+  /** Where the present message starts in the slab. What lies before belongs to finished messages. */
+  #start = 0;
+  #position = 0;
+  #references: Reference[] = [];
+
+  constructor() {
+    this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    this.#view = new DataView(this.#slab.buffer);
+  }
+
+  /** Bytes of the message so far, references included. */
+  get size(): number {
+    return this.#position - this.#start + this.#referencedAfter(-1);
+  }
+
+  /** The message in order, as parts for one writev. Parts of 4 KiB and more may be the caller's own byte fields. */
+  finish(): Uint8Array[] {
+    const parts: Uint8Array[] = [];
+    let from = this.#start;
+    for (const reference of this.#references) {
+      const to = this.#start + reference.position;
+      if (to > from) parts.push(this.#part(from, to));
+      parts.push(reference.bytes);
+      from = to;
+    }
+    if (this.#position > from || parts.length === 0) parts.push(this.#part(from, this.#position));
+    this.#start = this.#position;
+    this.#references = [];
+    return parts;
+  }
+
+  /** Forgets the message begun, for instance after an EncodeError. */
+  discard(): void {
+    this.#position = this.#start;
+    this.#references = [];
+  }
+
+  /** A signed byte. */
+  int8(value: number): void {
+    if ((value << 24) >> 24 !== value) throw outOfRange(value, "int8");
+    this.#view.setInt8(this.#advance(1), value);
+  }
+
+  /** One byte, 0 or 1. */
+  bool(value: boolean): void {
+    this.#view.setInt8(this.#advance(1), value ? 1 : 0);
+  }
+
+  /** A signed 16-bit integer. */
+  int16(value: number): void {
+    if ((value << 16) >> 16 !== value) throw outOfRange(value, "int16");
+    this.#view.setInt16(this.#advance(2), value);
+  }
+
+  /** An unsigned 16-bit integer. */
+  uint16(value: number): void {
+    if ((value & 0xffff) !== value) throw outOfRange(value, "uint16");
+    this.#view.setUint16(this.#advance(2), value);
+  }
+
+  /** A signed 32-bit integer. */
+  int32(value: number): void {
+    if ((value | 0) !== value) throw outOfRange(value, "int32");
+    this.#view.setInt32(this.#advance(4), value);
+  }
+
+  /** An unsigned 32-bit integer. */
+  uint32(value: number): void {
+    if (value >>> 0 !== value) throw outOfRange(value, "uint32");
+    this.#view.setUint32(this.#advance(4), value);
+  }
+
+  /** A signed 64-bit integer within the safe range of a number. */
+  int64(value: number): void {
+    if (!Number.isSafeInteger(value)) throw outOfRange(value, "the safe part of int64");
+    const position = this.#advance(8);
+    this.#view.setInt32(position, Math.floor(value / 0x1_0000_0000));
+    this.#view.setInt32(position + 4, value | 0);
+  }
+
+  /** A signed 64-bit integer of the generator's override table: the whole range. */
+  int64Big(value: bigint): void {
+    if (BigInt.asIntN(64, value) !== value) throw outOfRange(value, "int64");
+    this.#view.setBigInt64(this.#advance(8), value);
+  }
+
+  /** An IEEE 754 double. */
+  float64(value: number): void {
+    this.#view.setFloat64(this.#advance(8), value);
+  }
+
+  /** A uuid from Kafka's text form. */
+  uuid(text: string): void {
+    const position = this.#advance(UUID_BYTES);
+    if (text.length !== 22 || this.#slab.write(text, position, UUID_BYTES, "base64url") !== UUID_BYTES) {
+      throw new EncodeError(`"${text}" is not a uuid in base64url (22 characters)`);
+    }
+  }
+
+  /** An unsigned LEB128 of the 32-bit pattern of `value`. */
+  uvarint(value: number): void {
+    if (value >= 0 && value < 0x80) {
+      this.#view.setInt8(this.#advance(1), value);
+      return;
+    }
+    this.#putUvarint(this.#advance(uvarintSize(value)), value);
+  }
+
+  /** A zigzag int32, as in the fields of a record. */
+  varint(value: number): void {
+    if ((value | 0) !== value) throw outOfRange(value, "int32");
+    this.uvarint(zigzag32(value));
+  }
+
+  /** A zigzag int64 within the safe range of a number. */
+  varlong(value: number): void {
+    const size = varlongSize(value);
+    const position = this.#advance(size);
+    // The folded value has 54 bits: its lowest six and the sign go first, the rest fits a number exactly.
+    const magnitude = value < 0 ? -(value + 1) : value;
+    let rest = Math.floor(magnitude / 64);
+    this.#slab[position] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0) | (size > 1 ? 0x80 : 0);
+    for (let index = 1; index < size; index += 1) {
+      this.#slab[position + index] = (rest % 128) | (index < size - 1 ? 0x80 : 0);
+      rest = Math.floor(rest / 128);
+    }
+  }
+
+  /** A string with an int16 length. */
+  string(text: string): void {
+    const length = text.length;
+    if (length <= ASCII_ATTEMPT_CHARACTERS && this.#ascii(text, length, 2)) {
+      this.#view.setInt16(this.#position - length - 2, length);
+      return;
+    }
+    const bytes = utf8Length(text);
+    this.int16(bytes);
+    this.#utf8(text, bytes);
+  }
+
+  /** A string with an int16 length, -1 for null. */
+  nullableString(text: string | null): void {
+    if (text === null) this.int16(-1);
+    else this.string(text);
+  }
+
+  /** A string with a uvarint of its length + 1. */
+  compactString(text: string): void {
+    const length = text.length;
+    if (length <= ASCII_ATTEMPT_CHARACTERS && this.#ascii(text, length, 1)) {
+      this.#view.setInt8(this.#position - length - 1, length + 1);
+      return;
+    }
+    const bytes = utf8Length(text);
+    this.uvarint(bytes + 1);
+    this.#utf8(text, bytes);
+  }
+
+  /** A string with a uvarint of its length + 1, 0 for null. */
+  compactNullableString(text: string | null): void {
+    if (text === null) this.uvarint(0);
+    else this.compactString(text);
+  }
+
+  /** Bytes with an int32 length. */
+  bytes(bytes: Uint8Array): void {
+    this.int32(bytes.length);
+    this.raw(bytes);
+  }
+
+  /** Bytes with an int32 length, -1 for null. */
+  nullableBytes(bytes: Uint8Array | null): void {
+    if (bytes === null) this.int32(-1);
+    else this.bytes(bytes);
+  }
+
+  /** Bytes with a uvarint of their length + 1. */
+  compactBytes(bytes: Uint8Array): void {
+    this.uvarint(bytes.length + 1);
+    this.raw(bytes);
+  }
+
+  /** Bytes with a uvarint of their length + 1, 0 for null. */
+  compactNullableBytes(bytes: Uint8Array | null): void {
+    if (bytes === null) this.uvarint(0);
+    else this.compactBytes(bytes);
+  }
+
+  /** Record batches in order with one int32 length, -1 for null. */
+  records(batches: readonly Uint8Array[] | null): void {
+    if (batches === null) {
+      this.int32(-1);
+      return;
+    }
+    this.int32(totalBytes(batches));
+    for (const batch of batches) this.raw(batch);
+  }
+
+  /** Record batches in order with one uvarint of length + 1, 0 for null. */
+  compactRecords(batches: readonly Uint8Array[] | null): void {
+    if (batches === null) {
+      this.uvarint(0);
+      return;
+    }
+    this.uvarint(totalBytes(batches) + 1);
+    for (const batch of batches) this.raw(batch);
+  }
+
+  /** Bytes without a length. From 4 KiB on they are referenced: leave them as they are until the message is sent. */
+  raw(bytes: Uint8Array): void {
+    if (bytes.length >= REFERENCE_BYTES_MIN) {
+      this.#references.push({ position: this.#position - this.#start, bytes });
+    } else if (bytes.length > 0) {
+      this.#slab.set(bytes, this.#advance(bytes.length));
+    }
+  }
+
+  /** Leaves room for an int32 that is not known yet; returns the mark for {@link patchInt32}. */
+  reserveInt32(): number {
+    return this.#advance(4) - this.#start;
+  }
+
+  /** Fills the room of a mark. */
+  patchInt32(mark: number, value: number): void {
+    if ((value | 0) !== value) throw outOfRange(value, "int32");
+    this.#view.setInt32(this.#start + mark, value);
+  }
+
+  /** A tag section of which no field is known: only what was kept from a decoded message. */
+  unknownTags(tags: readonly UnknownTag[] | null): void {
+    if (tags === null) {
+      this.uvarint(0);
+      return;
+    }
+    this.tagCount(0, tags);
+    this.unknownTagsFrom(tags, 0);
+  }
+
+  /** Opens a tag section with `known` fields beside the unknown ones. Refuses unknown ones that are not ascending. */
+  tagCount(known: number, unknown: readonly UnknownTag[] | null): void {
+    this.uvarint(known + (unknown === null ? 0 : unknown.length));
+    if (unknown === null) return;
+    let last = -1;
+    for (const { tag } of unknown) {
+      if (tag <= last) throw new EncodeError(`unknown tag ${tag} follows ${last}: tags are unique and ascending`);
+      last = tag;
+    }
+  }
+
+  /** Writes the unknown tags from `index` on that come before the known `tag`; returns the index of the next one. */
+  unknownTagsBelow(tags: readonly UnknownTag[] | null, index: number, tag: number): number {
+    let next = index;
+    for (let unknown = tags?.[next]; unknown !== undefined && unknown.tag <= tag; unknown = tags?.[next]) {
+      if (unknown.tag === tag) throw new EncodeError(`tag ${tag} is both a known field and kept as unknown`);
+      this.#unknownTag(unknown);
+      next += 1;
+    }
+    return next;
+  }
+
+  /** Writes the unknown tags from `index` to the last. */
+  unknownTagsFrom(tags: readonly UnknownTag[] | null, index: number): void {
+    if (tags === null) return;
+    for (const unknown of index === 0 ? tags : tags.slice(index)) this.#unknownTag(unknown);
+  }
+
+  /** Begins a known tagged field; returns the mark for {@link closeTag}. */
+  openTag(tag: number): number {
+    this.uvarint(tag);
+    return this.#advance(1) - this.#start;
+  }
+
+  /** Ends a tagged field: its size is put before the payload, which moves if the size takes more than one byte. */
+  closeTag(mark: number): void {
+    const start = this.#start + mark + 1;
+    const payloadBytes = this.#position - start + this.#referencedAfter(mark);
+    const shift = uvarintSize(payloadBytes) - 1;
+    if (shift > 0) this.#shiftPayload(mark, shift);
+    this.#putUvarint(this.#start + mark, payloadBytes);
+  }
+
+  #unknownTag(unknown: UnknownTag): void {
+    this.uvarint(unknown.tag);
+    this.uvarint(unknown.bytes.length);
+    this.raw(unknown.bytes);
+  }
+
+  #shiftPayload(mark: number, shift: number): void {
+    const end = this.#advance(shift);
+    const start = this.#start + mark + 1;
+    this.#slab.copyWithin(start + shift, start, end);
+    for (const reference of this.#references) if (reference.position > mark) reference.position += shift;
+  }
+
+  /** Bytes referenced behind a mark; marks and positions count from the start of the message. */
+  #referencedAfter(mark: number): number {
+    let bytes = 0;
+    for (const reference of this.#references) if (reference.position > mark) bytes += reference.bytes.length;
+    return bytes;
+  }
+
+  #part(from: number, to: number): Uint8Array {
+    return new Uint8Array(this.#slab.buffer, from, to - from);
+  }
+
+  #putUvarint(at: number, value: number): void {
+    let rest = value;
+    let position = at;
+    while ((rest & ~0x7f) !== 0) {
+      this.#slab[position] = (rest & 0x7f) | 0x80;
+      position += 1;
+      rest >>>= 7;
+    }
+    this.#slab[position] = rest;
+  }
+
+  /** Writes `text` behind `lengthBytes` still to be filled; false, with nothing written, if it is not ASCII. */
+  #ascii(text: string, length: number, lengthBytes: number): boolean {
+    const start = this.#advance(length + lengthBytes);
+    const slab = this.#slab;
+    const first = start + lengthBytes;
+    for (let index = 0; index < length; index += 1) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) {
+        this.#position = start;
+        return false;
+      }
+      slab[first + index] = code;
+    }
+    return true;
+  }
+
+  #utf8(text: string, bytes: number): void {
+    const position = this.#advance(bytes);
+    if (bytes === text.length) this.#slab.write(text, position, bytes, "latin1");
+    else this.#slab.write(text, position, bytes, "utf8");
+  }
+
+  /** The position before `length` further bytes, for which there is room then. */
+  #advance(length: number): number {
+    if (this.#position + length > this.#slab.length) this.#grow(length);
+    const position = this.#position;
+    this.#position = position + length;
+    return position;
+  }
+
+  /** Moves the message begun to a new slab; the old one lives on in the parts of finished messages. */
+  #grow(length: number): void {
+    const written = this.#position - this.#start;
+    const slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + length)));
+    this.#slab.copy(slab, 0, this.#start, this.#position);
+    this.#slab = slab;
+    this.#view = new DataView(slab.buffer);
+    this.#start = 0;
+    this.#position = written;
+  }
+}
+
+function utf8Length(text: string): number {
+  const bytes = Buffer.byteLength(text, "utf8");
+  if (bytes > STRING_BYTES_MAX) throw new EncodeError(`a string has ${bytes} bytes, more than ${STRING_BYTES_MAX}`);
+  return bytes;
+}
+
+function totalBytes(batches: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const batch of batches) bytes += batch.length;
+  return bytes;
+}
+
+function outOfRange(value: number | bigint, type: string): EncodeError {
+  return new EncodeError(`${value} does not fit ${type}`);
+}
