@@ -1,0 +1,89 @@
+# The confluent-kafka client (librdkafka 2.16) as a program: `produce`, `consume` or `member`, with JSON on standard input
+# and output. It ends with 1 and a message when a delivery fails or the records do not come in time.
+import json
+import signal
+import sys
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+
+def decode(data):
+    return None if data is None else data.decode()
+
+
+def plain(message):
+    headers = [[name, decode(value)] for name, value in message.headers() or []]
+    return {"key": decode(message.key()), "value": decode(message.value()), "headers": headers}
+
+
+def produce(call):
+    failures = []
+    producer = Producer({
+        "bootstrap.servers": call["bootstrap"],
+        "compression.type": call["compression"],
+        "enable.idempotence": call["isIdempotent"],
+        "message.max.bytes": 1048588,
+        "acks": "all",
+    })
+    for record in call["records"]:
+        headers = [(name, text.encode()) for name, text in record["headers"]]
+        producer.produce(
+            call["topic"], key=record["key"], value=record["value"], headers=headers or None,
+            on_delivery=lambda error, _: failures.append(str(error)) if error else None)
+    if producer.flush(30) > 0 or failures:
+        sys.exit("not delivered: %s" % failures)
+
+
+def group_consumer(call):
+    return Consumer({
+        "bootstrap.servers": call["bootstrap"],
+        "group.id": call["group"],
+        "auto.offset.reset": "earliest",
+        "check.crcs": True,
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 500,
+    })
+
+
+def consume(call):
+    consumer = group_consumer(call)
+    consumer.subscribe([call["topic"]])
+    records = []
+    deadline = time.monotonic() + 40
+    while len(records) < call["count"] and time.monotonic() < deadline:
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error():
+            raise KafkaException(message.error())
+        records.append(plain(message))
+    consumer.close()
+    print(json.dumps(records))
+
+
+def say(event):
+    print(json.dumps(event), flush=True)
+
+
+def member(call):
+    """Consumes until SIGTERM; prints each assignment and each record as a line, then leaves the group."""
+    is_leaving = []
+    signal.signal(signal.SIGTERM, lambda *_: is_leaving.append(True))
+    consumer = group_consumer(call)
+
+    def partitions_of(assignment):
+        return sorted(partition.partition for partition in assignment)
+
+    consumer.subscribe(
+        [call["topic"]],
+        on_assign=lambda _, assignment: say({"assigned": partitions_of(assignment)}),
+        on_revoke=lambda _, assignment: say({"revoked": partitions_of(assignment)}))
+    while not is_leaving:
+        message = consumer.poll(0.2)
+        if message is not None and not message.error():
+            say({"value": decode(message.value())})
+    consumer.close()
+
+
+{"produce": produce, "consume": consume, "member": member}[sys.argv[1]](json.loads(sys.stdin.readline()))
