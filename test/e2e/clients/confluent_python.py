@@ -86,4 +86,34 @@ def member(call):
     consumer.close()
 
 
-{"produce": produce, "consume": consume, "member": member}[sys.argv[1]](json.loads(sys.stdin.readline()))
+def stream(call):
+    """Produces prefix-0, prefix-1, ... until SIGTERM; prints each acknowledged value, and each that failed for good."""
+    is_ending = []
+    signal.signal(signal.SIGTERM, lambda *_: is_ending.append(True))
+    producer = Producer({
+        "bootstrap.servers": call["bootstrap"],
+        "compression.type": "lz4",
+        "enable.idempotence": call["isIdempotent"],
+        "linger.ms": 5,
+        "delivery.timeout.ms": 120000,
+        "retry.backoff.max.ms": 500,
+        "reconnect.backoff.max.ms": 500,
+    })
+    out = sys.stdout
+
+    def report(error, message):
+        out.write(json.dumps({"failed" if error else "acknowledged": decode(message.value())}) + "\n")
+
+    number = 0
+    while not is_ending:
+        producer.produce(call["topic"], value="%s-%d" % (call["prefix"], number), on_delivery=report)
+        number += 1
+        # At most a few thousand are on their way; the pace is what a broker on two busy cores keeps up with.
+        producer.poll(0.0005 if len(producer) < 2000 else 0.1)
+        if number % 100 == 0:
+            out.flush()
+    producer.flush(60)
+    out.flush()
+
+
+{"produce": produce, "consume": consume, "member": member, "stream": stream}[sys.argv[1]](json.loads(sys.stdin.readline()))
