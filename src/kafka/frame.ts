@@ -1,0 +1,117 @@
+// Cuts a byte stream into Kafka frames (int32 size, then that many bytes), whatever the chunks. A size is judged before
+// anything is kept for it, and memory grows with the bytes that arrived, never with the size that was announced.
+
+/** The smallest frame: API key, version and correlation id. */
+const FRAME_BYTES_MIN = 8;
+const SIZE_BYTES = 4;
+/** How much is set aside ahead of the bytes of a frame. */
+const SLAB_BYTES_MAX = 64 * 1024;
+const SLAB_BYTES_MIN = 4 * 1024;
+
+/** A frame that cannot be read on from. The connection ends; Kafka has no answer for it. */
+export class FrameError extends Error {
+  override readonly name = "FrameError";
+}
+
+/** The state of one stream between chunks: at most one incomplete frame. */
+export class FrameSplitter {
+  readonly #frameBytesMax: number;
+  /** Bytes of the size field seen so far, and their value. */
+  #sizeBytesSeen = 0;
+  #size = 0;
+  /** What arrived of the frame whose size is known. All slabs but the last are full. */
+  #slabs: Uint8Array[] = [];
+  #lastSlabFilled = 0;
+  #received = 0;
+
+  /** @param frameBytesMax the largest size accepted, without the size field itself */
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** Bytes that arrived of a frame that is not complete, its size field included. */
+  get incompleteBytes(): number {
+    return this.#sizeBytesSeen + this.#received;
+  }
+
+  /**
+   * Gives the frames that `chunk` completes, in order, each in memory of its own and without the size field. The chunk
+   * may be reused once the iteration has ended; it has to be run to its end.
+   * @throws FrameError when a size is negative, too small for a header, or above the limit
+   */
+  *split(chunk: Uint8Array): Generator<Uint8Array, void> {
+    let position = 0;
+    while (position < chunk.length) {
+      position = this.#takeSize(chunk, position);
+      if (this.#sizeBytesSeen < SIZE_BYTES) return;
+      const wanted = this.#size - this.#received;
+      const end = Math.min(chunk.length, position + wanted);
+      if (this.#received === 0 && end - position === wanted) {
+        // The whole body lies in this chunk: one exact copy.
+        const frame = chunk.slice(position, end);
+        this.#reset();
+        position = end;
+        yield frame;
+        continue;
+      }
+      this.#keep(chunk.subarray(position, end));
+      position = end;
+      if (this.#received === this.#size) yield this.#assemble();
+    }
+  }
+
+  #takeSize(chunk: Uint8Array, start: number): number {
+    let position = start;
+    while (this.#sizeBytesSeen < SIZE_BYTES && position < chunk.length) {
+      this.#size = (this.#size << 8) | (chunk[position] as number);
+      this.#sizeBytesSeen++;
+      position++;
+      if (this.#sizeBytesSeen < SIZE_BYTES) continue;
+      if (this.#size < FRAME_BYTES_MIN || this.#size > this.#frameBytesMax) {
+        throw new FrameError(`a frame of ${this.#size} bytes is outside ${FRAME_BYTES_MIN} to ${this.#frameBytesMax}`);
+      }
+    }
+    return position;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    let taken = 0;
+    while (taken < bytes.length) {
+      let slab = this.#slabs.at(-1);
+      if (!slab || this.#lastSlabFilled === slab.length) {
+        const ahead = Math.max(SLAB_BYTES_MIN, bytes.length - taken, Math.min(this.#received, SLAB_BYTES_MAX));
+        slab = new Uint8Array(Math.min(ahead, SLAB_BYTES_MAX, this.#size - this.#received));
+        this.#slabs.push(slab);
+        this.#lastSlabFilled = 0;
+      }
+      const count = Math.min(slab.length - this.#lastSlabFilled, bytes.length - taken);
+      slab.set(bytes.subarray(taken, taken + count), this.#lastSlabFilled);
+      this.#lastSlabFilled += count;
+      this.#received += count;
+      taken += count;
+    }
+  }
+
+  #assemble(): Uint8Array {
+    const [first] = this.#slabs;
+    let frame = first as Uint8Array;
+    if (this.#slabs.length > 1) {
+      frame = new Uint8Array(this.#size);
+      let position = 0;
+      for (const slab of this.#slabs) {
+        frame.set(slab, position);
+        position += slab.length;
+      }
+    }
+    this.#reset();
+    return frame;
+  }
+
+  #reset(): void {
+    this.#sizeBytesSeen = 0;
+    this.#size = 0;
+    this.#slabs = [];
+    this.#lastSlabFilled = 0;
+    this.#received = 0;
+  }
+}
