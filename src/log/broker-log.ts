@@ -1,0 +1,255 @@
+// The log of a broker across its sessions: registers, claims, recovers, serves, and when a session dies does all of that
+// again. Nothing outlives a session but immutable objects in the store.
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { ClusterComponents } from "../cluster/cluster-components.ts";
+import type { ImageFeed } from "../cluster/image.ts";
+import { type Registration, Session } from "../cluster/session.ts";
+import { claimableShards, claimShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
+import { readTopics } from "../cluster/topics.ts";
+import { sleep } from "../host/clock.ts";
+import type { Metrics } from "../host/metrics.ts";
+import { InvariantError } from "../invariant.ts";
+import { KafkaError } from "../kafka-error.ts";
+import type { ObjectStore } from "../object-store/object-store.ts";
+import type { ObjectKeys } from "../objects/object-keys.ts";
+import type { TopicId } from "../topic-partition.ts";
+import { loadCheckpoint } from "./checkpoint-facts.ts";
+import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
+import type { LogSettings } from "./log-settings.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import { SessionLog } from "./session-log.ts";
+import { probeStore } from "./store-probe.ts";
+import { WalReader } from "./wal-reader.ts";
+import { WalWriter } from "./wal-writer.ts";
+
+/** Parts of a {@link BrokerLog}. */
+export interface BrokerLogComponents {
+  readonly cluster: ClusterComponents;
+  readonly feed: ImageFeed;
+  readonly store: ObjectStore;
+  readonly objectKeys: ObjectKeys;
+  readonly metrics: Metrics;
+  readonly settings: LogSettings;
+  readonly registration: Registration;
+}
+
+/** Longest pause before a broker whose session died registers again, in milliseconds. */
+const REGISTER_BACKOFF_MS_MAX = 5_000;
+const REGISTER_BACKOFF_MS_FIRST = 50;
+/** How often a deleted topic with batches under way is looked at again. */
+const DELETED_TOPIC_RETRY_MS = 100;
+
+/** A broker's log. `start` resolves when the first session serves; `run` lives until the signal aborts. */
+export class BrokerLog {
+  readonly #parts: BrokerLogComponents;
+  readonly #walWriter: WalWriter;
+  readonly #walReader: WalReader;
+  readonly #flushMetrics: FlushMetrics;
+  /** The present session's log once it serves; null before, and between sessions. */
+  #serving: SessionLog | null = null;
+  #sessionCount = 0;
+  readonly #onServing = new Set<() => void>();
+  /** What sessions live under: they outlast the stop signal, because the orderly end needs them. */
+  readonly #life = new AbortController();
+
+  constructor(components: BrokerLogComponents) {
+    this.#parts = components;
+    const { cluster, store, objectKeys, settings, metrics } = components;
+    const { clock, random, log } = cluster;
+    this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings });
+    this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
+    this.#flushMetrics = registerFlushMetrics(metrics);
+    metrics.gauge("kafscale_sessions", "Sessions this process has registered.", () => this.#sessionCount);
+    metrics.gauge(
+      "kafscale_pending_bytes",
+      "Bytes appended and not committed.",
+      () => this.#serving?.pendingBytes ?? 0,
+    );
+    metrics.gauge("kafscale_tail_bytes", "Newest committed bytes kept in RAM.", () => this.#serving?.tailBytes ?? 0);
+  }
+
+  /** Whether a session serves: every shard placed on this broker is loaded or failed. */
+  get isServing(): boolean {
+    return this.#serving !== null && !this.#serving.session.signal.aborted;
+  }
+
+  /**
+   * The log of a partition led here.
+   * @throws KafkaError NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, UNKNOWN_TOPIC_OR_PARTITION
+   */
+  partition(topicId: TopicId, partition: number): PartitionLog {
+    if (this.#serving) return this.#serving.partition(topicId, partition);
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker has no session that serves");
+  }
+
+  /**
+   * Resolves when a linearizable read that began after this call has shown the serving session alive.
+   * @throws KafkaError NOT_LEADER_OR_FOLLOWER otherwise
+   */
+  async confirmSession(): Promise<void> {
+    const serving = this.#serving;
+    if (serving && (await serving.proof.confirm()) && serving === this.#serving) return;
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker cannot prove that its session lives");
+  }
+
+  /** Calls `changed` whenever a session begins to serve: coordinators then load what they lead. */
+  onServing(changed: () => void): () => void {
+    this.#onServing.add(changed);
+    return () => this.#onServing.delete(changed);
+  }
+
+  /**
+   * Runs session after session until `signal` aborts, then ends the last one in order: flush, checkpoint, deregister.
+   * Rejects only on a bug, which must end the process.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const served = await this.#runSession(signal);
+      if (signal.aborted) return;
+      failures = served ? 0 : failures + 1;
+      const backoffMs = Math.min(REGISTER_BACKOFF_MS_MAX, REGISTER_BACKOFF_MS_FIRST * 2 ** failures);
+      await sleep(this.#clock, backoffMs * (0.5 + this.#parts.cluster.random.uniform()), signal).catch(() => {});
+    }
+  }
+
+  get #clock() {
+    return this.#parts.cluster.clock;
+  }
+
+  /** One session from its registration to its end; whether it came to serve. */
+  async #runSession(signal: AbortSignal): Promise<boolean> {
+    const { cluster, registration, store, objectKeys } = this.#parts;
+    const { log } = cluster;
+    let sessionLog: SessionLog;
+    try {
+      const key = objectKeys.probe(registration.brokerId);
+      await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
+      const session = await Session.register(cluster, registration, { signal: this.#life.signal });
+      this.#sessionCount++;
+      sessionLog = this.#newSessionLog(session);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      if (!signal.aborted) log.warn("no session could be registered", { error });
+      return false;
+    }
+    const served = await this.#serve(sessionLog, signal);
+    this.#serving = null;
+    await sessionLog.settle();
+    log.info("session ended", {
+      session: sessionLog.session.sessionId,
+      reason: String(sessionLog.session.signal.reason),
+    });
+    return served;
+  }
+
+  /** Ends everything without a word, as a crash would: for tests and for a process that exits at once. */
+  abandon(): void {
+    this.#life.abort(new Error("the broker was abandoned"));
+  }
+
+  #newSessionLog(session: Session): SessionLog {
+    const { cluster, metrics, feed, objectKeys, settings } = this.#parts;
+    return new SessionLog(session, {
+      clock: cluster.clock,
+      log: cluster.log,
+      metrics,
+      flushMetrics: this.#flushMetrics,
+      feed,
+      objectKeys,
+      walWriter: this.#walWriter,
+      walReader: this.#walReader,
+      settings,
+    });
+  }
+
+  async #serve(sessionLog: SessionLog, signal: AbortSignal): Promise<boolean> {
+    const { session } = sessionLog;
+    const { log } = this.#parts.cluster;
+    let served = false;
+    // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
+    const unfollow = this.#followDeletions(sessionLog);
+    try {
+      await this.#claimAndOpen(sessionLog, signal);
+      this.#serving = sessionLog;
+      served = true;
+      log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
+      for (const changed of this.#onServing) changed();
+      await this.#untilEnd(session, signal);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      if (!signal.aborted && !session.signal.aborted) {
+        log.warn("session gives up", { session: session.sessionId, error });
+        session.die(error instanceof Error ? error : String(error));
+      }
+    }
+    if (!session.signal.aborted) await this.#endInOrder(sessionLog);
+    unfollow();
+    return served;
+  }
+
+  /** Drops the logs of topics whose deletion the image shows: it knew them and now does not, which is proof. */
+  #followDeletions(sessionLog: SessionLog): () => void {
+    const gone = new Set<TopicId>();
+    let cancelRetry: (() => void) | null = null;
+    const drop = () => {
+      cancelRetry?.();
+      cancelRetry = null;
+      const remaining = sessionLog.dropDeletedTopics(gone);
+      if (remaining > 0) cancelRetry = this.#clock.setTimer(DELETED_TOPIC_RETRY_MS, drop);
+    };
+    const unsubscribe = this.#parts.feed.subscribe((image, previous) => {
+      for (const { topicId } of previous.topics()) if (!image.topicById(topicId)) gone.add(topicId);
+      if (gone.size > 0) drop();
+    });
+    return () => {
+      unsubscribe();
+      cancelRetry?.();
+    };
+  }
+
+  async #claimAndOpen(sessionLog: SessionLog, stop: AbortSignal): Promise<void> {
+    const { cluster, feed, registration, objectKeys } = this.#parts;
+    const { session } = sessionLog;
+    const signal = AbortSignal.any([session.signal, stop]);
+    const before = await readClaims(cluster, { signal });
+    await feed.waitFor("claims", before.revision, { signal });
+    await feed.waitFor("sessions", session.createRevision, { signal });
+    const shards = claimableShards(feed.current, registration.brokerId);
+    const load = (sessionId: string, objectKey: string, options: { signal: AbortSignal }) =>
+      loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal: options.signal });
+    const { refused } = await claimShards(session, { shards, loadCheckpoint: load, signal });
+    for (const { shard, reason } of refused) cluster.log.error("shard refused", { shard, reason });
+    // What is mine is asked of the store: a claim whose answer was lost is mine all the same.
+    const { claims } = await readClaims(cluster, { signal });
+    const claimed = shardsToLoad(claims.values(), session.sessionId, new Map());
+    // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
+    const topics = await readTopics(cluster, { signal });
+    const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
+    await sessionLog.open(claimed, {
+      isAlive: (topicId) => byId.has(topicId),
+      isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
+    });
+  }
+
+  /** Until the session or the broker ends. */
+  #untilEnd(session: Session, stop: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([stop, session.signal]);
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** Flush what is open, checkpoint, deregister: so that the next start replays nothing. */
+  async #endInOrder(sessionLog: SessionLog): Promise<void> {
+    const { session } = sessionLog;
+    try {
+      while (!sessionLog.isIdle && !session.signal.aborted) await sleep(this.#clock, 5, session.signal);
+      await sessionLog.checkpoint(session.signal);
+    } catch (error) {
+      this.#parts.cluster.log.warn("the last checkpoint was not written", { session: session.sessionId, error });
+    }
+    session.die("the broker stops");
+  }
+}

@@ -1,0 +1,230 @@
+// Checkpoints of one session: what an owner would have to replay, written down so that nobody has to. Head and sections
+// are taken in one synchronous step; a section that did not change is a reference, a long list is a sub-block plus changes.
+import { moveCheckpointPointer } from "../cluster/head.ts";
+import type { Session } from "../cluster/session.ts";
+import { afterCheckpoint, rewriteClaims } from "../cluster/shards.ts";
+import type { Log } from "../host/log.ts";
+import type { BlockRef } from "../objects/block.ts";
+import { CheckpointWriter } from "../objects/checkpoint.ts";
+import type { FoldEntry, ListChanges, PendingExtent, ProducerEntry, SubBlockRef } from "../objects/checkpoint-lists.ts";
+import { emptyList, type SectionPartition } from "../objects/checkpoint-section.ts";
+import type { ObjectKeys } from "../objects/object-keys.ts";
+import type { Offset } from "../topic-partition.ts";
+import type { Extent } from "./extents.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { ProducerState } from "./producer-states.ts";
+import type { ShardLog } from "./shard-log.ts";
+import type { WalWriter } from "./wal-writer.ts";
+
+/** Parts of a {@link Checkpointer}. */
+export interface CheckpointComponents {
+  readonly session: Session;
+  readonly wal: WalWriter;
+  readonly objectKeys: ObjectKeys;
+  readonly log: Log;
+}
+
+/** Lists up to this many entries stand in the section whole; longer ones get a sub-block. */
+const INLINE_ENTRIES_MAX = 256;
+/** Folds up to this many bytes stand in the section whole. */
+const INLINE_FOLD_BYTES_MAX = 16 * 1024;
+/** A sub-block is written anew when the changes since exceed this part of it, so that the cost stays proportional. */
+const REWRITE_SHARE = 0.25;
+/** ... or this many bytes. */
+const REWRITE_BYTES = 1024 * 1024;
+
+/** A section as it was last written. */
+interface WrittenSection {
+  readonly version: number;
+  readonly ref: BlockRef;
+  readonly lowestPendingN: number | undefined;
+}
+
+/** Where the long lists of a partition were last written whole. */
+interface WrittenBlocks {
+  pending?: { readonly ref: SubBlockRef; readonly count: number; readonly endOffset: Offset };
+  producers?: { readonly ref: SubBlockRef; readonly count: number };
+  fold?: { readonly ref: SubBlockRef; readonly bytes: number };
+}
+
+/** A checkpoint in RAM: the object, and the claims to shorten once it is in force. */
+interface TakenCheckpoint {
+  readonly objectKey: string;
+  readonly parts: readonly Uint8Array[];
+  readonly shards: readonly ShardLog[];
+}
+
+/** Writes the checkpoints of one session, one at a time. */
+export class Checkpointer {
+  readonly #parts: CheckpointComponents;
+  readonly #sections = new Map<number, WrittenSection>();
+  readonly #blocks = new WeakMap<PartitionLog, WrittenBlocks>();
+  #lastNumber = 0;
+
+  constructor(components: CheckpointComponents) {
+    this.#parts = components;
+  }
+
+  /**
+   * Writes a checkpoint of `shards`, which must be all the session has loaded, at `head`, and puts it in force. Nothing
+   * may be awaited between reading `head` and this call. Rejects when the object cannot be put or the session has ended.
+   */
+  async write(head: number, shards: readonly ShardLog[], signal: AbortSignal): Promise<void> {
+    const { session, wal, log } = this.#parts;
+    const taken = this.#take(head, shards);
+    await wal.putObject(taken.objectKey, taken.parts, signal);
+    const outcome = await moveCheckpointPointer(session, { objectKey: taken.objectKey, signal });
+    if (outcome === "fenced") {
+      session.die("the checkpoint pointer was fenced");
+      return;
+    }
+    log.debug("checkpoint in force", { key: taken.objectKey, head });
+    await this.#shortenClaims(taken.shards, signal);
+  }
+
+  #take(head: number, shards: readonly ShardLog[]): TakenCheckpoint {
+    const k = ++this.#lastNumber;
+    const writer = new CheckpointWriter({ k, n: head });
+    for (const shardLog of shards) {
+      const { shard, version, claim } = shardLog;
+      const written = this.#sections.get(shard);
+      const lowestPendingN = shardLog.pendingFlushes.lowest(this.#parts.session.sessionId);
+      if (written?.version === version) {
+        writer.addSectionReference({ shard, epoch: claim.claim.epoch, ref: written.ref, lowestPendingN });
+        continue;
+      }
+      const covers = [...shardLog.covers].map(([sessionId, n]) => ({ sessionId, n }));
+      covers.push({ sessionId: this.#parts.session.sessionId, n: head });
+      const partitions = [...shardLog.partitions.values()].map((partition) => this.#partition(writer, partition));
+      const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [] };
+      const ref = writer.addSection(section, { lowestPendingN });
+      this.#sections.set(shard, { version, ref, lowestPendingN });
+    }
+    const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
+    return { objectKey, parts: writer.finish(), shards };
+  }
+
+  #partition(writer: CheckpointWriter, partition: PartitionLog): SectionPartition {
+    const blocks = this.#blocks.get(partition) ?? {};
+    this.#blocks.set(partition, blocks);
+    return {
+      topicId: partition.topicId,
+      partition: partition.partition,
+      logStart: partition.logStart,
+      logEnd: partition.highWatermark,
+      pendingFrom: partition.logStart,
+      leaderEpochs: partition.leaderEpochs.all,
+      pending: pendingChanges(writer, partition, blocks),
+      producers: producerChanges(writer, partition, blocks),
+      fold: partition.isInternal ? foldChanges(writer, partition, blocks) : emptyList,
+      segments: emptyList,
+      openTransactions: [],
+    };
+  }
+
+  /** Clears `base` and shortens `prev` of every shard that the checkpoint in force now covers. */
+  async #shortenClaims(shards: readonly ShardLog[], signal: AbortSignal): Promise<void> {
+    const updates = [];
+    const byShard = new Map<number, ShardLog>();
+    for (const shardLog of shards) {
+      const { covers, pendingFlushes } = shardLog;
+      const lowestPendingN = (id: string, from: number, to: number) => pendingFlushes.lowest(id, from, to);
+      const coveredN = (id: string) => covers.get(id) ?? 0;
+      const claim = afterCheckpoint(shardLog.claim.claim, { coveredN, lowestPendingN });
+      if (claim === shardLog.claim.claim) continue;
+      updates.push({ shard: shardLog.shard, modRevision: shardLog.claim.modRevision, claim });
+      byShard.set(shardLog.shard, shardLog);
+    }
+    if (updates.length === 0) return;
+    const { rewritten, lost } = await rewriteClaims(this.#parts.session, updates, { signal });
+    for (const stored of rewritten) {
+      const shardLog = byShard.get(stored.shard);
+      if (shardLog) shardLog.claim = stored;
+    }
+    if (lost.length > 0) this.#parts.log.warn("claims changed under a checkpoint", { shards: lost });
+  }
+}
+
+function pendingChanges(
+  writer: CheckpointWriter,
+  partition: PartitionLog,
+  blocks: WrittenBlocks,
+): ListChanges<PendingExtent, never> {
+  const extents = partition.extents.all;
+  const since = blocks.pending ? extents.slice(partition.extents.indexOf(blocks.pending.endOffset)) : extents;
+  const limit = Math.max(INLINE_ENTRIES_MAX, (blocks.pending?.count ?? 0) * REWRITE_SHARE);
+  if (since.length > limit) {
+    const ref = writer.addPendingBlock(partition, extents.map(pendingExtent));
+    blocks.pending = { ref, count: extents.length, endOffset: partition.highWatermark };
+    return { stored: ref, removed: [], added: [] };
+  }
+  return { stored: blocks.pending?.ref, removed: [], added: since.map(pendingExtent) };
+}
+
+function producerChanges(
+  writer: CheckpointWriter,
+  partition: PartitionLog,
+  blocks: WrittenBlocks,
+): ListChanges<ProducerEntry, number> {
+  const { producers } = partition;
+  if (!blocks.producers && producers.count <= INLINE_ENTRIES_MAX) {
+    return { stored: undefined, removed: [], added: producers.snapshot().map(producerEntry) };
+  }
+  const { removed, added } = producers.changes();
+  const limit = Math.max(INLINE_ENTRIES_MAX, (blocks.producers?.count ?? 0) * REWRITE_SHARE);
+  if (!blocks.producers || removed.length + added.length > limit) {
+    const ref = writer.addProducerBlock(partition, producers.snapshot().map(producerEntry));
+    blocks.producers = { ref, count: producers.count };
+    producers.resetChanges();
+    return { stored: ref, removed: [], added: [] };
+  }
+  return { stored: blocks.producers.ref, removed, added: added.map(producerEntry) };
+}
+
+function foldChanges(
+  writer: CheckpointWriter,
+  partition: PartitionLog,
+  blocks: WrittenBlocks,
+): ListChanges<FoldEntry, Uint8Array> {
+  const fold = partition.foldState;
+  if (!blocks.fold && fold.bytes <= INLINE_FOLD_BYTES_MAX) {
+    return { stored: undefined, removed: [], added: [...fold.entries()] };
+  }
+  const removed: Uint8Array[] = [];
+  const added: FoldEntry[] = [];
+  let bytes = 0;
+  for (const { key, value } of fold.changes()) {
+    bytes += key.length + (value?.length ?? 0);
+    if (value) added.push({ key, value });
+    else removed.push(key);
+  }
+  const limit = Math.max(INLINE_FOLD_BYTES_MAX, Math.min(REWRITE_BYTES, (blocks.fold?.bytes ?? 0) * REWRITE_SHARE));
+  if (!blocks.fold || bytes > limit) {
+    const ref = writer.addFoldBlock(partition, [...fold.entries()]);
+    blocks.fold = { ref, bytes: fold.bytes };
+    fold.resetChanges();
+    return { stored: ref, removed: [], added: [] };
+  }
+  return { stored: blocks.fold.ref, removed, added };
+}
+
+function pendingExtent(extent: Extent): PendingExtent {
+  return {
+    sessionId: extent.sessionId,
+    n: extent.flush,
+    shardEpoch: extent.leaderEpoch,
+    baseOffset: extent.baseOffset,
+    offsetCount: extent.endOffset - extent.baseOffset,
+    position: extent.position,
+    length: extent.length,
+    firstTimestampMs: extent.firstTimestampMs,
+    lastTimestampMs: extent.lastTimestampMs,
+    maxTimestampMs: extent.maxTimestampMs,
+    crc32c: extent.crc32c,
+  };
+}
+
+function producerEntry(state: ProducerState): ProducerEntry {
+  const { producerId, producerEpoch, batches } = state;
+  return { producerId, producerEpoch, lastTimestampMs: batches.at(-1)?.timestampMs ?? -1, batches };
+}

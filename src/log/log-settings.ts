@@ -1,0 +1,57 @@
+// Bounds and waits of the log. Plain numbers; every default says where it comes from.
+import type { PutBudgetSettings } from "./put-budget.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Settings of a broker's log. Bytes, milliseconds, counts. */
+export interface LogSettings {
+  readonly putBudget: PutBudgetSettings;
+  /** A flush leaves without a token at this many bytes; a larger buffer is split evenly. */
+  readonly flushBytes: number;
+  /** A flush leaves without a token at this many partitions. */
+  readonly flushExtentsMax: number;
+  /** How long the first item of a flush waits for company while tokens last. */
+  readonly lingerMinMs: number;
+  /** How long it waits at most: `flushIntervalMs` of the user's settings. */
+  readonly lingerMaxMs: number;
+  /** Flushes sealed and not yet committed. */
+  readonly flushesInFlightMax: number;
+  readonly storeAttemptTimeoutMs: number;
+  /** After this the session dies: what it could not write it gives up for good. */
+  readonly putTimeoutMs: number;
+  /** After this without an answer to a head transaction the session dies. */
+  readonly headTimeoutMs: number;
+  /** A waiter whose outcome is unknown is told so after this long. */
+  readonly unknownOutcomeMs: number;
+  /** Newest committed bytes kept in RAM. */
+  readonly tailBytes: number;
+  /** Bytes of older extents kept in RAM. */
+  readonly readCacheBytes: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointFlushes: number;
+  readonly checkpointFooterBytes: number;
+  /** `producer.id.expiration.ms` of Kafka. */
+  readonly producerIdExpirationMs: number;
+}
+
+/** The defaults of the embedded stores: no price per PUT, so flushes are bounded by the pipeline alone. */
+export const embeddedLogSettings: LogSettings = {
+  putBudget: { perSecond: 0, burst: 0 },
+  flushBytes: 8 * MIB,
+  flushExtentsMax: 4096,
+  lingerMinMs: 2,
+  lingerMaxMs: 250,
+  flushesInFlightMax: 8,
+  storeAttemptTimeoutMs: 10_000,
+  putTimeoutMs: 30_000,
+  headTimeoutMs: 30_000,
+  unknownOutcomeMs: 10_000,
+  tailBytes: 64 * MIB,
+  readCacheBytes: 32 * MIB,
+  checkpointIntervalMs: 5_000,
+  // At most this many footers are read back at a start: one file each, so that a start stays within two seconds.
+  checkpointFlushes: 2_048,
+  checkpointFooterBytes: 4 * MIB,
+  producerIdExpirationMs: 86_400_000,
+};

@@ -1,0 +1,303 @@
+// Everything a broker keeps of its partitions during one session: claimed shards, their logs, the flush pipeline, the
+// tail and the checkpoints. It ends as a whole with the session and is rebuilt by recovery, never repaired.
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { ImageFeed } from "../cluster/image.ts";
+import { shardOf } from "../cluster/placement.ts";
+import type { Session } from "../cluster/session.ts";
+import type { StoredClaim } from "../cluster/shards.ts";
+import { type Clock, sleep } from "../host/clock.ts";
+import type { Log } from "../host/log.ts";
+import type { Metrics } from "../host/metrics.ts";
+import { TaskGroup } from "../host/tasks.ts";
+import { InvariantError, invariant } from "../invariant.ts";
+import { KafkaError } from "../kafka-error.ts";
+import type { ObjectKeys } from "../objects/object-keys.ts";
+import type { TopicId } from "../topic-partition.ts";
+import { Checkpointer } from "./checkpoint.ts";
+import { Flusher, type FlushMetrics } from "./flush.ts";
+import type { LogSettings } from "./log-settings.ts";
+import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
+import { Recovery, type TopicFacts } from "./recovery.ts";
+import type { SealedFlush } from "./seal.ts";
+import { SessionProof } from "./session-proof.ts";
+import { ShardLog } from "./shard-log.ts";
+import { Tail } from "./tail.ts";
+import type { WalReader } from "./wal-reader.ts";
+import type { WalWriter } from "./wal-writer.ts";
+
+/** Parts of a {@link SessionLog}. */
+export interface SessionLogComponents {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly flushMetrics: FlushMetrics;
+  readonly feed: ImageFeed;
+  readonly objectKeys: ObjectKeys;
+  readonly walWriter: WalWriter;
+  readonly walReader: WalReader;
+  readonly settings: LogSettings;
+}
+
+/** Shards recovered at the same time. */
+const SHARDS_IN_PARALLEL = 8;
+/** Pause before a failed shard is tried again. */
+const FAILED_SHARD_RETRY_MS = 60_000;
+/** How often idle producers are looked for. */
+const EXPIRY_INTERVAL_MS = 600_000;
+
+/** The log of one session. */
+export class SessionLog {
+  readonly session: Session;
+  readonly proof: SessionProof;
+  readonly #parts: SessionLogComponents;
+  readonly #tasks: TaskGroup;
+  readonly #tail: Tail;
+  readonly #flusher: Flusher;
+  readonly #checkpointer: Checkpointer;
+  readonly #shards = new Map<number, ShardLog>();
+  /** Since the last checkpoint was taken. */
+  #flushesSince = 0;
+  #footerBytesSince = 0;
+  #hasChanged = false;
+  #wakeCheckpoint: (() => void) | null = null;
+
+  constructor(session: Session, components: SessionLogComponents) {
+    const { clock, log, metrics, settings, walWriter, objectKeys } = components;
+    this.session = session;
+    this.proof = new SessionProof(session.components, session);
+    this.#parts = components;
+    this.#tasks = new TaskGroup(log, (name, error) => session.die(new Error(`${name} failed`, { cause: error })));
+    this.#tail = new Tail(settings.tailBytes);
+    this.#checkpointer = new Checkpointer({ session, wal: walWriter, objectKeys, log });
+    const onCommit = (flush: SealedFlush) => this.#noteCommit(flush);
+    const parts = { clock, log, metrics, session, wal: walWriter, tail: this.#tail, settings, onCommit };
+    this.#flusher = new Flusher(parts, components.flushMetrics);
+    const onEnd = () => this.#onSessionEnd();
+    if (session.signal.aborted) onEnd();
+    else session.signal.addEventListener("abort", onEnd, { once: true });
+  }
+
+  /** Shards of this session, in whatever state. */
+  get shards(): readonly ShardLog[] {
+    return [...this.#shards.values()];
+  }
+
+  /** Bytes appended and not committed. */
+  get pendingBytes(): number {
+    return this.#flusher.pendingBytes;
+  }
+
+  /** Whether nothing waits for a commit. */
+  get isIdle(): boolean {
+    return this.#flusher.isIdle;
+  }
+
+  /** Bytes of the newest records in RAM. */
+  get tailBytes(): number {
+    return this.#tail.bytes;
+  }
+
+  /** Recovers the claimed shards, then starts the background work. Resolves when every shard is ready or failed. */
+  async open(claims: readonly StoredClaim[], topics: TopicFacts): Promise<void> {
+    const { walReader, objectKeys, clock } = this.#parts;
+    const { signal } = this.session;
+    const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
+    for (const claim of claims) this.#shards.set(claim.shard, new ShardLog(claim));
+    const waiting = this.shards.slice();
+    const worker = async () => {
+      for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) await this.#load(shardLog, recovery);
+    };
+    await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
+    this.#hasChanged = claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0);
+    this.#tasks.spawn("checkpoints", (taskSignal) => this.#checkpointLoop(taskSignal));
+    this.#tasks.spawn("producer expiry", (taskSignal) => this.#expiryLoop(taskSignal));
+    if (this.#hasFailedShards()) this.#tasks.spawn("failed shards", (s) => this.#retryLoop(topics, s));
+  }
+
+  async #load(shardLog: ShardLog, recovery: Recovery): Promise<void> {
+    const { log } = this.#parts;
+    try {
+      await recovery.recover(shardLog, this.#termOf(shardLog));
+      this.session.signal.throwIfAborted();
+      shardLog.status = "ready";
+    } catch (error) {
+      if (this.session.signal.aborted || error instanceof InvariantError) throw error;
+      shardLog.status = "failed";
+      log.error("shard cannot be recovered", { shard: shardLog.shard, epoch: shardLog.claim.claim.epoch, error });
+    }
+  }
+
+  #hasFailedShards(): boolean {
+    return this.shards.some((shardLog) => shardLog.status === "failed");
+  }
+
+  /** Tries failed shards again, each from nothing: what could not be read may be readable later. */
+  async #retryLoop(topics: TopicFacts, signal: AbortSignal): Promise<void> {
+    const { walReader, objectKeys, clock } = this.#parts;
+    while (this.#hasFailedShards()) {
+      await sleep(clock, FAILED_SHARD_RETRY_MS, signal);
+      const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal: this.session.signal });
+      for (const { shard, status, claim } of this.shards) {
+        if (status !== "failed") continue;
+        const fresh = new ShardLog(claim);
+        await this.#load(fresh, recovery);
+        if (fresh.status === "ready") this.#shards.set(shard, fresh);
+      }
+    }
+  }
+
+  /**
+   * The log of a partition whose shard this session owns.
+   * @throws KafkaError NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR for a failed shard, UNKNOWN_TOPIC_OR_PARTITION
+   */
+  partition(topicId: TopicId, partition: number): PartitionLog {
+    this.#requireAlive();
+    const shardLog = this.#shards.get(shardOf(topicId, partition));
+    if (!shardLog) {
+      const text = `the shard of ${topicId}-${partition} is not owned by session ${this.session.sessionId}`;
+      throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
+    }
+    shardLog.requireReady();
+    const topic = this.#parts.feed.current.topicById(topicId);
+    if (!topic || partition < 0 || partition >= topic.partitionCount) {
+      throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no partition ${topicId}-${partition}`);
+    }
+    const { isInternal } = topic;
+    return shardLog.ensurePartition({ topicId, partition, isInternal }, this.#termOf(shardLog));
+  }
+
+  #requireAlive(): void {
+    if (!this.session.signal.aborted) return;
+    const text = `session ${this.session.sessionId} has ended`;
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text, { cause: this.session.signal.reason });
+  }
+
+  #termOf(shardLog: ShardLog): PartitionTerm {
+    const { clock, walReader } = this.#parts;
+    return {
+      leaderEpoch: shardLog.claim.claim.epoch,
+      requireWritable: () => this.#requireAlive(),
+      requireReadable: () => {
+        this.#requireAlive();
+        if (this.session.isProven()) return;
+        const text = `session ${this.session.sessionId} has no proof that it lives`;
+        throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
+      },
+      enqueue: (item) => this.#flusher.enqueue(item),
+      readExtent: (extent, signal) => walReader.readExtent(extent, signal),
+      monotonicMs: () => clock.monotonicMs(),
+    };
+  }
+
+  #noteCommit(flush: SealedFlush): void {
+    for (const { partition, extent } of flush.extents) {
+      const shardLog = this.#shards.get(shardOf(partition.topicId, partition.partition));
+      invariant(shardLog, `a flush holds ${partition.topicId}-${partition.partition}, whose shard is not owned`);
+      shardLog.pendingFlushes.add(extent);
+    }
+    this.#flushesSince++;
+    this.#footerBytesSince += flush.footerBytes;
+    if (!this.#hasChanged || this.#isCheckpointDue()) this.#wakeCheckpoint?.();
+    this.#hasChanged = true;
+  }
+
+  #isCheckpointDue(): boolean {
+    const { checkpointFlushes, checkpointFooterBytes } = this.#parts.settings;
+    return this.#flushesSince >= checkpointFlushes || this.#footerBytesSince >= checkpointFooterBytes;
+  }
+
+  async #checkpointLoop(signal: AbortSignal): Promise<void> {
+    const { clock, settings } = this.#parts;
+    for (;;) {
+      while (!this.#hasChanged) await this.#untilWoken(signal);
+      const deadlineMs = clock.monotonicMs() + settings.checkpointIntervalMs;
+      while (!this.#isCheckpointDue() && clock.monotonicMs() < deadlineMs) {
+        await this.#untilWoken(signal, deadlineMs - clock.monotonicMs());
+      }
+      await this.checkpoint(signal);
+    }
+  }
+
+  /** Waits for a commit that matters to checkpoints, at most `timeoutMs`. */
+  #untilWoken(signal: AbortSignal, timeoutMs?: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => end(() => reject(signal.reason));
+      const end = (how: () => void) => {
+        this.#wakeCheckpoint = null;
+        cancel?.();
+        signal.removeEventListener("abort", onAbort);
+        how();
+      };
+      const cancel = timeoutMs === undefined ? null : this.#parts.clock.setTimer(timeoutMs, () => end(resolve));
+      this.#wakeCheckpoint = () => end(resolve);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  /** Writes a checkpoint now, if anything changed since the last one. */
+  async checkpoint(signal: AbortSignal): Promise<void> {
+    if (!this.#hasChanged) return;
+    this.#hasChanged = false;
+    this.#flushesSince = 0;
+    this.#footerBytesSince = 0;
+    const loaded = this.shards.filter((shardLog) => shardLog.status === "ready");
+    await this.#checkpointer.write(this.#flusher.head, loaded, signal);
+  }
+
+  async #expiryLoop(signal: AbortSignal): Promise<void> {
+    const { clock, settings } = this.#parts;
+    for (;;) {
+      await sleep(clock, EXPIRY_INTERVAL_MS, signal);
+      const nowMs = clock.monotonicMs();
+      for (const shardLog of this.#shards.values()) {
+        for (const partition of shardLog.partitions.values()) {
+          partition.producers.expire(nowMs, settings.producerIdExpirationMs);
+        }
+      }
+    }
+  }
+
+  /**
+   * Drops the logs of topics proven deleted, as soon as nothing of them is under way, and wakes their readers.
+   * @returns how many have to be tried again
+   */
+  dropDeletedTopics(gone: ReadonlySet<TopicId>): number {
+    let remaining = 0;
+    for (const shardLog of this.#shards.values()) {
+      for (const partition of shardLog.partitions.values()) {
+        if (!gone.has(partition.topicId)) continue;
+        partition.wake();
+        // A shard that is still loading would bring it back: recovery asked before the deletion.
+        if (partition.hasUncommitted || shardLog.status === "loading") {
+          remaining++;
+          continue;
+        }
+        shardLog.dropPartition(partition);
+        this.#hasChanged = true;
+        this.#wakeCheckpoint?.();
+      }
+    }
+    return this.session.signal.aborted ? 0 : remaining;
+  }
+
+  /** Everything that was in RAM is void from here: waiters of what was never sent are refused at once. */
+  #onSessionEnd(): void {
+    this.#tasks.abort();
+    this.#flusher.failDefinite(this.session.signal.reason);
+    this.#tail.clear();
+    for (const shardLog of this.#shards.values()) {
+      for (const partition of shardLog.partitions.values()) partition.wake();
+    }
+  }
+
+  /** Waits for the session's end to be known and answers what was sent; within `unknownOutcomeMs` at any rate. */
+  async settle(): Promise<void> {
+    const { clock, settings } = this.#parts;
+    const cancel = clock.setTimer(settings.unknownOutcomeMs, () => this.#flusher.settle(undefined));
+    const { head } = await this.session.closed;
+    cancel();
+    this.#flusher.settle(head);
+    await this.#tasks.stop();
+  }
+}

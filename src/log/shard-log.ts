@@ -1,0 +1,68 @@
+// The logs of one shard under one leadership, and what its checkpoint section has to say about them.
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { StoredClaim } from "../cluster/shards.ts";
+import { KafkaError } from "../kafka-error.ts";
+import { partitionKey, type TopicId } from "../topic-partition.ts";
+import { FlushNumbers } from "./flush-numbers.ts";
+import { PartitionLog, type PartitionTerm } from "./partition-log.ts";
+
+/** loading: being recovered; ready: serving; failed: its committed objects are unreadable, clients get 56. */
+export type ShardStatus = "loading" | "ready" | "failed";
+
+/** One shard that this broker's session owns. */
+export class ShardLog {
+  readonly shard: number;
+  /** The claim under which it was loaded; checkpoints shorten it. */
+  claim: StoredClaim;
+  status: ShardStatus = "loading";
+  readonly partitions = new Map<string, PartitionLog>();
+  /** Where the pending extents lie: of each session, the flushes that hold one. */
+  readonly pendingFlushes = new FlushNumbers();
+  /** Sessions whose flushes up to the number are wholly contained here: those of the loaded terms. */
+  readonly covers = new Map<string, number>();
+  /** Grows when partitions come or go; together with theirs it tells a checkpoint whether the section changed. */
+  #membershipVersion = 0;
+
+  constructor(claim: StoredClaim) {
+    this.shard = claim.shard;
+    this.claim = claim;
+  }
+
+  /** Changes whenever the section does. */
+  get version(): number {
+    let version = this.#membershipVersion;
+    for (const partition of this.partitions.values()) version += partition.version;
+    return version;
+  }
+
+  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER while loading, KAFKA_STORAGE_ERROR when failed */
+  requireReady(): void {
+    if (this.status === "ready") return;
+    if (this.status === "failed") {
+      throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, `shard ${this.shard} could not be recovered`);
+    }
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, `shard ${this.shard} is being recovered`);
+  }
+
+  /** The log of a partition, made empty when it is new. */
+  ensurePartition(
+    identity: { topicId: TopicId; partition: number; isInternal: boolean },
+    term: PartitionTerm,
+  ): PartitionLog {
+    const key = partitionKey(identity.topicId, identity.partition);
+    const known = this.partitions.get(key);
+    if (known) return known;
+    const made = new PartitionLog(identity, term);
+    this.partitions.set(key, made);
+    this.#membershipVersion++;
+    return made;
+  }
+
+  /** Forgets a partition whose topic is proven gone. */
+  dropPartition(partition: PartitionLog): void {
+    this.partitions.delete(partitionKey(partition.topicId, partition.partition));
+    // Its own version leaves the sum, so the sum must still change.
+    this.#membershipVersion += partition.version + 1;
+    partition.wake();
+  }
+}

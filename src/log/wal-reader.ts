@@ -1,0 +1,156 @@
+// Reads WAL and checkpoint objects back: extents for fetches, footers for recovery. Small caches keep what was read;
+// every byte is checked against its CRC before anybody uses it.
+import { LRUCache } from "lru-cache";
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { type Clock, sleep, withDeadline } from "../host/clock.ts";
+import type { Log } from "../host/log.ts";
+import type { Counter, Metrics } from "../host/metrics.ts";
+import { KafkaError } from "../kafka-error.ts";
+import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import { FormatError } from "../objects/format-error.ts";
+import type { ObjectKeys } from "../objects/object-keys.ts";
+import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
+import { crc32c } from "../wire/crc32c.ts";
+import type { Extent } from "./extents.ts";
+import type { LogSettings } from "./log-settings.ts";
+
+/** Parts of a {@link WalReader}. */
+export interface WalReaderComponents {
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly objectKeys: ObjectKeys;
+  readonly settings: LogSettings;
+}
+
+/** The end of an object that one read brings: enough for nearly every footer and index. */
+const OBJECT_END_BYTES = 64 * 1024;
+const RETRY_PAUSE_MS = 200;
+/** Attempts of a read on behalf of a client, who retries himself. */
+const CLIENT_ATTEMPTS = 3;
+
+/** The end of an object, and where it begins in it. */
+interface ObjectEnd {
+  readonly bytes: Uint8Array;
+  readonly position: number;
+  readonly objectBytes: number;
+}
+
+/** Reads objects of this and of earlier sessions. */
+export class WalReader {
+  readonly #parts: WalReaderComponents;
+  readonly #extents: LRUCache<string, Uint8Array>;
+  /** Reads under way, so that many readers of one extent cost one GET. */
+  readonly #underWay = new Map<string, Promise<Uint8Array>>();
+  readonly #corrupt: Counter;
+
+  constructor(components: WalReaderComponents) {
+    this.#parts = components;
+    this.#extents = new LRUCache({
+      maxSize: components.settings.readCacheBytes,
+      sizeCalculation: (b) => b.length || 1,
+    });
+    this.#corrupt = components.metrics.counter(
+      "kafscale_corrupt_reads_total",
+      "Reads whose bytes failed their checksum.",
+    );
+  }
+
+  /**
+   * The bytes of a committed extent.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; the reason and the object's key are logged
+   */
+  async readExtent(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
+    const name = `${extent.sessionId}/${extent.flush}/${extent.position}`;
+    const cached = this.#extents.get(name);
+    if (cached) return cached;
+    let reading = this.#underWay.get(name);
+    if (!reading) {
+      // Not the caller's signal: others may join this read, and the attempts are bounded by themselves.
+      reading = this.#readChecked(extent, new AbortController().signal).finally(() => this.#underWay.delete(name));
+      reading.then((bytes) => this.#extents.set(name, bytes)).catch(() => {});
+      this.#underWay.set(name, reading);
+    }
+    const bytes = await reading;
+    signal.throwIfAborted();
+    return bytes;
+  }
+
+  async #readChecked(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
+    const key = this.#parts.objectKeys.wal(extent.sessionId, extent.flush);
+    const range = { start: extent.position, length: extent.length };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const bytes = await this.#get(key, range, signal);
+        if (bytes.length === extent.length && crc32c(bytes) === extent.crc32c) return bytes;
+        this.#corrupt.value++;
+        throw new FormatError(key, `extent at ${extent.position} does not match its checksum`);
+      } catch (error) {
+        this.#parts.log.error("extent unreadable", { key, position: extent.position, attempt, error });
+        if (attempt < CLIENT_ATTEMPTS) continue;
+        const text = `offsets ${extent.baseOffset} to ${extent.endOffset} lie in ${key}, which cannot be read`;
+        throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, text, { cause: error });
+      }
+    }
+  }
+
+  /** The footer of a committed flush. Transport errors are retried without end; see {@link patiently}. */
+  async readFooter(sessionId: string, flush: number, signal: AbortSignal): Promise<WalFooter> {
+    const key = this.#parts.objectKeys.wal(sessionId, flush);
+    const end = await this.readEnd(key, signal);
+    const range = decodeWalTrailer(end.bytes, end.objectBytes);
+    return decodeWalFooter(await this.within(key, end, range, signal), end.objectBytes);
+  }
+
+  /** The last 64 KiB of an object, or all of a smaller one. */
+  async readEnd(key: string, signal: AbortSignal): Promise<ObjectEnd> {
+    const { store } = this.#parts;
+    const { bytes: objectBytes } = await this.patiently(`head of ${key}`, signal, (s) =>
+      store.head(key, { signal: s }),
+    );
+    const position = Math.max(0, objectBytes - OBJECT_END_BYTES);
+    const range = { start: position, length: objectBytes - position };
+    return { bytes: await this.readRange(key, range, signal), position, objectBytes };
+  }
+
+  /** A range of an object whose end was read before, from those bytes where they hold it. */
+  async within(key: string, end: ObjectEnd, range: RangeOfObject, signal: AbortSignal): Promise<Uint8Array> {
+    const start = range.position - end.position;
+    if (start >= 0) return end.bytes.subarray(start, start + range.length);
+    return this.readRange(key, { start: range.position, length: range.length }, signal);
+  }
+
+  /** A range of an object, retried until it is there or is known not to be. */
+  readRange(key: string, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    return this.patiently(`get of ${key}`, signal, () => this.#get(key, range, signal));
+  }
+
+  #get(key: string, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const { store, clock, settings } = this.#parts;
+    return withDeadline(clock, settings.storeAttemptTimeoutMs, `get of ${key}`, signal, (attempt) =>
+      store.get(key, { range, signal: attempt }),
+    );
+  }
+
+  /** Runs a read until it succeeds, the object proves absent, or the signal aborts: recovery waits, it never gives up. */
+  async patiently<T>(what: string, signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, log, settings } = this.#parts;
+    for (;;) {
+      try {
+        return await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, read);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
+        log.warn("read failed, trying again", { what, error });
+        await sleep(clock, RETRY_PAUSE_MS, signal);
+      }
+    }
+  }
+}
+
+/** Where a block lies in an object. */
+export interface RangeOfObject {
+  readonly position: number;
+  readonly length: number;
+}

@@ -1,0 +1,79 @@
+// Writes WAL and checkpoint objects: the same bytes to the same key until the store has them, within a deadline. A put
+// of unknown outcome is repeated, never given another key, and nothing is ever deleted because an outcome is unknown.
+import { type Clock, sleep, withDeadline } from "../host/clock.ts";
+import type { Log } from "../host/log.ts";
+import type { Random } from "../host/random.ts";
+import { invariant } from "../invariant.ts";
+import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import type { ObjectKeys } from "../objects/object-keys.ts";
+import type { LogSettings } from "./log-settings.ts";
+import type { SealedFlush } from "./seal.ts";
+
+/** Parts of a {@link WalWriter}. */
+export interface WalWriterComponents {
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly objectKeys: ObjectKeys;
+  readonly settings: LogSettings;
+}
+
+/** Longest pause between two attempts, in milliseconds. */
+const BACKOFF_MS_MAX = 2_000;
+/** Longest pause before the second attempt; doubles from there. */
+const BACKOFF_MS_FIRST = 50;
+
+/** Puts objects of this broker's sessions. */
+export class WalWriter {
+  readonly #parts: WalWriterComponents;
+
+  constructor(components: WalWriterComponents) {
+    this.#parts = components;
+  }
+
+  /** Puts the WAL object of a sealed flush. Rejects when `putTimeoutMs` has passed or the signal aborts. */
+  put(sessionId: string, sealed: SealedFlush, signal: AbortSignal): Promise<void> {
+    return this.putObject(this.#parts.objectKeys.wal(sessionId, sealed.flush), sealed.parts, signal);
+  }
+
+  /** Puts `parts` at `key`, which only this session ever writes, with retries until `putTimeoutMs` has passed. */
+  async putObject(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { clock, random, settings, log } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#attempt(key, parts, signal);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const leftMs = settings.putTimeoutMs - (clock.monotonicMs() - startedMs);
+        log.warn("put failed", { key, attempt, leftMs: Math.round(leftMs), error });
+        if (leftMs <= 0) throw error;
+        const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** (attempt - 1)) * (0.5 + random.uniform());
+        await sleep(clock, Math.min(backoffMs, leftMs), signal);
+      }
+    }
+  }
+
+  async #attempt(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { store, clock, settings } = this.#parts;
+    try {
+      await withDeadline(clock, settings.storeAttemptTimeoutMs, `put of ${key}`, signal, (attemptSignal) =>
+        store.put(key, parts, { ifAbsent: true, signal: attemptSignal }),
+      );
+    } catch (error) {
+      if (!(error instanceof ObjectStoreError && error.kind === "already-exists")) throw error;
+      await this.#requireSameContent(key, parts, signal);
+    }
+  }
+
+  /** An object stands at a key that only this session writes: an earlier attempt of ours landed. Read, never assume (I4). */
+  async #requireSameContent(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { store, clock, settings } = this.#parts;
+    const stored = await withDeadline(clock, settings.storeAttemptTimeoutMs, `read back of ${key}`, signal, (attempt) =>
+      store.get(key, { signal: attempt }),
+    );
+    invariant(Buffer.concat(parts).equals(stored), `the object ${key} holds other bytes than this session put there`);
+  }
+}
