@@ -21,6 +21,8 @@ export interface Connection {
    * no earlier than its buffer has room again; rejects when the connection broke. The parts may be reused afterwards.
    */
   write(parts: readonly Uint8Array[]): Promise<void>;
+  /** Ends our side once what was written is sent: the peer reads the end after it. The peer may go on sending. */
+  end(): void;
   /** Breaks the connection at once; `chunks` ends and `write` rejects. Repeating it does nothing. */
   destroy(): void;
 }

@@ -17,10 +17,10 @@ import {
 export interface KeyValueStoreSubject {
   readonly store: KeyValueStore;
   /** Resolves when `lease` has expired without having been revoked. */
-  expireLease(lease: LeaseId): Promise<void>;
+  readonly expireLease: (lease: LeaseId) => Promise<void>;
   /** Forgets the history before `revision`. */
-  compact(revision: Revision): Promise<void>;
-  close(): Promise<void>;
+  readonly compact: (revision: Revision) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const signal = new AbortController().signal;

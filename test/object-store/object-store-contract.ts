@@ -6,7 +6,7 @@ import { type ObjectStore, ObjectStoreError, type ObjectStoreErrorKind } from ".
 /** A store under test. */
 export interface ObjectStoreSubject {
   readonly store: ObjectStore;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 type SetUp = () => Promise<{ store: ObjectStore; at: (key: string) => string }>;
