@@ -1,0 +1,65 @@
+// Calls to the metadata store that are repeated until their outcome is known. A read may be repeated freely; a write is
+// repeated byte for byte, so that its else branch tells whether an earlier copy landed. Never gives up by itself: the
+// caller's signal decides how long an answer is waited for.
+import { DeadlineError, sleep, withDeadline } from "../host/clock.ts";
+import { KvError, type Txn, type TxnResult } from "../kv/key-value-store.ts";
+import type { ClusterComponents } from "./cluster-components.ts";
+
+/** How long one call may take before its outcome counts as unknown: longer than a change of leader in etcd. */
+export const CALL_TIMEOUT_MS = 3000;
+const PAUSE_MS_MIN = 20;
+const PAUSE_MS_MAX = 1000;
+
+/** Whether an error leaves open if a write was applied. */
+export function isUnknownOutcome(error: unknown): boolean {
+  return error instanceof DeadlineError || (error instanceof KvError && error.kind === "unknown");
+}
+
+/** Whether an error may be gone at the next try. */
+export function isTransient(error: unknown): boolean {
+  return isUnknownOutcome(error) || (error instanceof KvError && error.kind === "unavailable");
+}
+
+/** One call with a deadline of {@link CALL_TIMEOUT_MS}. */
+export function callOnce<T>(
+  components: ClusterComponents,
+  what: string,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withDeadline(components.clock, CALL_TIMEOUT_MS, what, signal, call);
+}
+
+/**
+ * Repeats `call` until it answers, with growing pauses. For reads, and for writes that are the same each time.
+ * Rejects with the signal's reason when it aborts, and at once with an error that another try would meet again.
+ */
+export async function untilAnswered<T>(
+  components: ClusterComponents,
+  what: string,
+  signal: AbortSignal,
+  call: (signal: AbortSignal) => Promise<T>,
+  onFailure?: (error: unknown) => void,
+): Promise<T> {
+  for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
+    try {
+      return await callOnce(components, what, signal, call);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isTransient(error)) throw error;
+      onFailure?.(error);
+      components.log.warn("metadata call failed, trying again", { what, error });
+    }
+    await sleep(components.clock, pauseMs * (0.5 + components.random.uniform() / 2), signal);
+  }
+}
+
+/** Repeats one and the same transaction until it is answered. */
+export function txnUntilAnswered(
+  components: ClusterComponents,
+  what: string,
+  txn: Txn,
+  signal: AbortSignal,
+): Promise<TxnResult> {
+  return untilAnswered(components, what, signal, (callSignal) => components.kv.txn(txn, { signal: callSignal }));
+}

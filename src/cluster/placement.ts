@@ -1,0 +1,51 @@
+// Who should own what, as a pure function of ids. It decides nothing: a claim transaction says who does.
+// Changing a hash here would move data between shards; a golden test pins both.
+import { createHash } from "node:crypto";
+import type { TopicId } from "../topic-partition.ts";
+
+/** Shards of a cluster, for ever. */
+export const SHARD_COUNT = 1024;
+
+/** Results kept: hashing again is dear for a path that every produce takes. */
+const REMEMBERED_MAX = 65_536;
+const remembered = new Map<string, number>();
+
+/** The shard of a partition: internal topics likewise, and growth of a topic moves nothing. */
+export function shardOf(topicId: TopicId, partition: number): number {
+  const key = `${topicId}-${partition}`;
+  const known = remembered.get(key);
+  if (known !== undefined) return known;
+  const input = Buffer.alloc(20);
+  input.write(topicId, "base64url");
+  input.writeInt32BE(partition, 16);
+  const shard = createHash("sha256").update(input).digest().readUInt32BE(0) % SHARD_COUNT;
+  // A bounded memory of a pure function: emptied rather than grown.
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+  remembered.set(key, shard);
+  return shard;
+}
+
+/**
+ * The broker that should own a shard: rendezvous hashing over `brokerIds` (live and not draining), so that a broker
+ * that leaves or returns moves only its own shards. Undefined if there is none.
+ */
+export function ownerFor(shard: number, brokerIds: readonly number[]): number | undefined {
+  if (brokerIds.length <= 1) return brokerIds[0];
+  let owner: number | undefined;
+  let ownerWeight = -1n;
+  for (const brokerId of brokerIds) {
+    const weight = weightOf(brokerId, shard);
+    if (weight > ownerWeight || (weight === ownerWeight && owner !== undefined && brokerId < owner)) {
+      owner = brokerId;
+      ownerWeight = weight;
+    }
+  }
+  return owner;
+}
+
+function weightOf(brokerId: number, shard: number): bigint {
+  const input = Buffer.alloc(8);
+  input.writeInt32BE(brokerId, 0);
+  input.writeInt32BE(shard, 4);
+  return createHash("sha256").update(input).digest().readBigUInt64BE(0);
+}

@@ -1,0 +1,201 @@
+// Every configuration a topic of Kafka may have, with type, default and bounds: what CreateTopics checks against and
+// DescribeConfigs lists. Those that mean nothing here are taken, kept and shown, and say so in their text.
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { KafkaError } from "../kafka-error.ts";
+
+/** Type of a configuration, as DescribeConfigs names it. */
+export type ConfigType = "boolean" | "string" | "int" | "long" | "double" | "list";
+
+/** One configuration. */
+export interface TopicConfigEntry {
+  readonly name: string;
+  readonly type: ConfigType;
+  /** In force where a topic has no override. */
+  readonly defaultValue: string;
+  /** What it does here. */
+  readonly doc: string;
+  /** Least value of a number. */
+  readonly min?: number;
+  /** Largest value of a number that is not the type's. */
+  readonly max?: number;
+  /** The allowed values of a string, or of each element of a list. */
+  readonly values?: readonly string[];
+}
+
+const INT_MAX = 2_147_483_647n;
+const LONG_MAX = 9_223_372_036_854_775_807n;
+const NEVER = LONG_MAX.toString();
+const NO_EFFECT = "Kept for compatibility; it has no effect: ";
+const DISKLESS = `${NO_EFFECT}brokers keep no log files.`;
+const UNREPLICATED = `${NO_EFFECT}records are durable in object storage before they are acknowledged, not by replicas.`;
+const COMPRESSION = ["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"];
+
+/** All of them, by name. */
+export const topicConfigs: readonly TopicConfigEntry[] = [
+  {
+    name: "cleanup.policy",
+    type: "list",
+    defaultValue: "delete",
+    values: ["delete", "compact"],
+    doc: "What happens to old records: deleted by age and size, or all but the newest of each key.",
+  },
+  {
+    name: "compression.gzip.level",
+    type: "int",
+    defaultValue: "-1",
+    min: -1,
+    max: 9,
+    doc: "Level where the topic's compression is gzip; -1 is the codec's own default.",
+  },
+  {
+    name: "compression.lz4.level",
+    type: "int",
+    defaultValue: "9",
+    min: 1,
+    max: 17,
+    doc: "Level where the topic's compression is lz4.",
+  },
+  {
+    name: "compression.type",
+    type: "string",
+    defaultValue: "producer",
+    values: COMPRESSION,
+    doc: "Codec of stored batches; `producer` keeps what the producer chose.",
+  },
+  {
+    name: "compression.zstd.level",
+    type: "int",
+    defaultValue: "3",
+    min: -131_072,
+    max: 22,
+    doc: "Level where the topic's compression is zstd.",
+  },
+  long("delete.retention.ms", "86400000", 0, "How long the mark of a deleted key outlives compaction, in ms."),
+  long("file.delete.delay.ms", "60000", 0, DISKLESS),
+  long("flush.messages", NEVER, 1, `${NO_EFFECT}every record is durable before it is acknowledged.`),
+  long("flush.ms", NEVER, 0, `${NO_EFFECT}every record is durable before it is acknowledged.`),
+  { name: "follower.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
+  int("index.interval.bytes", "4096", 0, "Bytes of records between two entries of a segment's index."),
+  { name: "leader.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
+  long("local.retention.bytes", "-2", -2, DISKLESS),
+  long("local.retention.ms", "-2", -2, DISKLESS),
+  long("max.compaction.lag.ms", NEVER, 1, "Longest time a record waits for compaction, in ms."),
+  int("max.message.bytes", "1048588", 0, "Largest record batch, in bytes."),
+  {
+    name: "message.downconversion.enable",
+    type: "boolean",
+    defaultValue: "true",
+    doc: "Whether old clients are served in their format.",
+  },
+  long("message.timestamp.after.max.ms", NEVER, 0, "How far a record's timestamp may lie in the future, in ms."),
+  long("message.timestamp.before.max.ms", NEVER, 0, "How far a record's timestamp may lie in the past, in ms."),
+  {
+    name: "message.timestamp.type",
+    type: "string",
+    defaultValue: "CreateTime",
+    values: ["CreateTime", "LogAppendTime"],
+    doc: "Whether a record's timestamp is the producer's or the time of its append.",
+  },
+  {
+    name: "min.cleanable.dirty.ratio",
+    type: "double",
+    defaultValue: "0.5",
+    min: 0,
+    max: 1,
+    doc: "Least share of the log that is not compacted before compaction runs.",
+  },
+  long("min.compaction.lag.ms", "0", 0, "Shortest time a record is kept from compaction, in ms."),
+  int("min.insync.replicas", "1", 1, UNREPLICATED),
+  { name: "preallocate", type: "boolean", defaultValue: "false", doc: DISKLESS },
+  { name: "remote.log.copy.disable", type: "boolean", defaultValue: "false", doc: DISKLESS },
+  { name: "remote.log.delete.on.disable", type: "boolean", defaultValue: "false", doc: DISKLESS },
+  { name: "remote.storage.enable", type: "boolean", defaultValue: "false", doc: DISKLESS },
+  long("retention.bytes", "-1", -1, "Size of a partition above which its oldest records are deleted; -1 is no limit."),
+  long("retention.ms", "604800000", -1, "Age at which records are deleted, in ms; -1 is never."),
+  int("segment.bytes", "67108864", 14, "Size at which a segment is complete, in bytes."),
+  int("segment.index.bytes", "10485760", 4, DISKLESS),
+  long("segment.jitter.ms", "0", 0, DISKLESS),
+  long("segment.ms", "604800000", 1, DISKLESS),
+  { name: "unclean.leader.election.enable", type: "boolean", defaultValue: "false", doc: UNREPLICATED },
+];
+
+const byName = new Map(topicConfigs.map((entry) => [entry.name, entry]));
+
+/** The entry of a name, if Kafka knows it. */
+export function topicConfigEntry(name: string): TopicConfigEntry | undefined {
+  return byName.get(name);
+}
+
+/** @throws KafkaError INVALID_CONFIG naming what is unknown or out of bounds */
+export function validateTopicConfigs(configs: ReadonlyMap<string, string>): void {
+  for (const [name, value] of configs) {
+    const entry = byName.get(name);
+    if (!entry) throw invalid(`there is no topic configuration ${JSON.stringify(name)}`);
+    if (!isAllowed(entry, value))
+      throw invalid(`${JSON.stringify(value)} is no value for ${name}${allowedText(entry)}`);
+  }
+}
+
+/** The value in force, as text. */
+export function topicConfigText(configs: ReadonlyMap<string, string>, name: string): string {
+  const entry = byName.get(name);
+  if (!entry) throw invalid(`there is no topic configuration ${JSON.stringify(name)}`);
+  return configs.get(name) ?? entry.defaultValue;
+}
+
+/** The value in force of an int, long or double; a long past the safe range counts as the end of that range. */
+export function topicConfigNumber(configs: ReadonlyMap<string, string>, name: string): number {
+  const value = Number(topicConfigText(configs, name));
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
+}
+
+function isAllowed(entry: TopicConfigEntry, value: string): boolean {
+  switch (entry.type) {
+    case "boolean":
+      return /^(true|false)$/i.test(value);
+    case "string":
+      return entry.values === undefined || entry.values.includes(value);
+    case "list":
+      return isAllowedList(entry, value);
+    case "double":
+      return value.trim() !== "" && isWithin(entry, Number(value));
+    case "int":
+      return isInteger(value, INT_MAX) && isWithin(entry, Number(value));
+    case "long":
+      return isInteger(value, LONG_MAX) && isWithin(entry, Number(value));
+  }
+}
+
+function isAllowedList(entry: TopicConfigEntry, value: string): boolean {
+  const { values } = entry;
+  if (!values) return true;
+  return value.split(",").every((element) => values.includes(element.trim()));
+}
+
+function isInteger(value: string, max: bigint): boolean {
+  if (!/^[+-]?[0-9]{1,20}$/.test(value)) return false;
+  const number = BigInt(value.replace("+", ""));
+  return number <= max && number >= -max - 1n;
+}
+
+function isWithin({ min, max }: TopicConfigEntry, value: number): boolean {
+  return !Number.isNaN(value) && (min === undefined || value >= min) && (max === undefined || value <= max);
+}
+
+function allowedText({ values, min, max }: TopicConfigEntry): string {
+  if (values) return `: one of ${values.join(", ")}`;
+  if (min === undefined) return "";
+  return max === undefined ? `: ${min} and up` : `: ${min} to ${max}`;
+}
+
+function invalid(message: string): KafkaError {
+  return new KafkaError(ErrorCode.INVALID_CONFIG, message);
+}
+
+function int(name: string, defaultValue: string, min: number, doc: string): TopicConfigEntry {
+  return { name, type: "int", defaultValue, min, doc };
+}
+
+function long(name: string, defaultValue: string, min: number, doc: string): TopicConfigEntry {
+  return { name, type: "long", defaultValue, min, doc };
+}
