@@ -139,12 +139,9 @@ export const ErrorCode = {
   STREAMS_TOPOLOGY_FENCED: 132,
   SHARE_SESSION_LIMIT_REACHED: 133,
 } as const;
-
 /** A number that Kafka has a name for. */
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
-
 const names = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]));
-
 const retriable: ReadonlySet<number> = new Set<number>([
   ErrorCode.CORRUPT_MESSAGE,
   ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
@@ -179,7 +176,6 @@ const retriable: ReadonlySet<number> = new Set<number>([
   ErrorCode.INVALID_SHARE_SESSION_EPOCH,
   ErrorCode.SHARE_SESSION_LIMIT_REACHED,
 ]);
-
 /** Kafka's name of `code`, or the number in words if it has none. */
 export function errorName(code: number): string {
   return names.get(code) ?? `UNKNOWN_ERROR_CODE_${code}`;

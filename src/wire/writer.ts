@@ -232,6 +232,16 @@ export class Writer {
     for (const batch of batches) this.raw(batch);
   }
 
+  /** Count of an array as an int32; -1 for null. */
+  arrayCount(count: number): void {
+    this.int32(count);
+  }
+
+  /** Count of an array as a uvarint of count + 1; -1 for null. */
+  compactArrayCount(count: number): void {
+    this.uvarint(count + 1);
+  }
+
   /** Bytes without a length. From 4 KiB on they are referenced: leave them as they are until the message is sent. */
   raw(bytes: Uint8Array): void {
     if (bytes.length >= REFERENCE_BYTES_MIN) {
