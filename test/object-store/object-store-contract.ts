@@ -21,7 +21,7 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
   const set = async () => {
     const subject = await open();
     onTestFinished(() => subject.close());
-    const prefix = `contract/${name}-${process.pid}-${prefixCount++}/`;
+    const prefix = `contract/${process.pid}-${prefixCount++}/`;
     return { store: subject.store, at: (key: string) => prefix + key };
   };
   describe(`${name} as an object store`, () => {
