@@ -64,36 +64,42 @@ export class Writer {
   /** A signed byte. */
   int8(value: number): void {
     if ((value << 24) >> 24 !== value) throw outOfRange(value, "int8");
-    this.#view.setInt8(this.#advance(1), value);
+    const position = this.#advance(1);
+    this.#view.setInt8(position, value);
   }
 
   /** One byte, 0 or 1. */
   bool(value: boolean): void {
-    this.#view.setInt8(this.#advance(1), value ? 1 : 0);
+    const position = this.#advance(1);
+    this.#view.setInt8(position, value ? 1 : 0);
   }
 
   /** A signed 16-bit integer. */
   int16(value: number): void {
     if ((value << 16) >> 16 !== value) throw outOfRange(value, "int16");
-    this.#view.setInt16(this.#advance(2), value);
+    const position = this.#advance(2);
+    this.#view.setInt16(position, value);
   }
 
   /** An unsigned 16-bit integer. */
   uint16(value: number): void {
     if ((value & 0xffff) !== value) throw outOfRange(value, "uint16");
-    this.#view.setUint16(this.#advance(2), value);
+    const position = this.#advance(2);
+    this.#view.setUint16(position, value);
   }
 
   /** A signed 32-bit integer. */
   int32(value: number): void {
     if ((value | 0) !== value) throw outOfRange(value, "int32");
-    this.#view.setInt32(this.#advance(4), value);
+    const position = this.#advance(4);
+    this.#view.setInt32(position, value);
   }
 
   /** An unsigned 32-bit integer. */
   uint32(value: number): void {
     if (value >>> 0 !== value) throw outOfRange(value, "uint32");
-    this.#view.setUint32(this.#advance(4), value);
+    const position = this.#advance(4);
+    this.#view.setUint32(position, value);
   }
 
   /** A signed 64-bit integer within the safe range of a number. */
@@ -107,12 +113,14 @@ export class Writer {
   /** A signed 64-bit integer of the generator's override table: the whole range. */
   int64Big(value: bigint): void {
     if (BigInt.asIntN(64, value) !== value) throw outOfRange(value, "int64");
-    this.#view.setBigInt64(this.#advance(8), value);
+    const position = this.#advance(8);
+    this.#view.setBigInt64(position, value);
   }
 
   /** An IEEE 754 double. */
   float64(value: number): void {
-    this.#view.setFloat64(this.#advance(8), value);
+    const position = this.#advance(8);
+    this.#view.setFloat64(position, value);
   }
 
   /** A uuid from Kafka's text form. */
@@ -126,7 +134,8 @@ export class Writer {
   /** An unsigned LEB128 of the 32-bit pattern of `value`. */
   uvarint(value: number): void {
     if (value >= 0 && value < 0x80) {
-      this.#view.setInt8(this.#advance(1), value);
+      const position = this.#advance(1);
+      this.#view.setInt8(position, value);
       return;
     }
     this.#putUvarint(this.#advance(uvarintSize(value)), value);
@@ -247,7 +256,8 @@ export class Writer {
     if (bytes.length >= REFERENCE_BYTES_MIN) {
       this.#references.push({ position: this.#position - this.#start, bytes });
     } else if (bytes.length > 0) {
-      this.#slab.set(bytes, this.#advance(bytes.length));
+      const position = this.#advance(bytes.length);
+      this.#slab.set(bytes, position);
     }
   }
 
@@ -372,7 +382,10 @@ export class Writer {
     else this.#slab.write(text, position, bytes, "utf8");
   }
 
-  /** The position before `length` further bytes, for which there is room then. */
+  /**
+   * The position before `length` further bytes, for which there is room then. Call it before `#view` or `#slab` is
+   * named: both may be new afterwards.
+   */
   #advance(length: number): number {
     if (this.#position + length > this.#slab.length) this.#grow(length);
     const position = this.#position;
