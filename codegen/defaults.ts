@@ -59,8 +59,15 @@ function primitiveDefault(type: PrimitiveName, text: string | undefined, place: 
     case "records":
       if (text !== undefined && text !== "") throw new SchemaError(place, `default ${JSON.stringify(text)} of ${type}`);
       return { kind: type === "bytes" ? "empty" : "null" };
-    default:
+    case "int8":
+    case "int16":
+    case "uint16":
+    case "int32":
+    case "uint32":
+    case "int64":
       return { kind: "integer", value: parseInteger(type, text, place) };
+    default:
+      return type satisfies never;
   }
 }
 

@@ -5,6 +5,7 @@
 
 /** Paths of the fields whose type is `bigint`. */
 export const INT64_OVERRIDES: ReadonlyMap<string, string> = new Map([
+  ["FetchRequest.FetchPartition.HighWatermark", 'its default is Long.MAX_VALUE, "unknown"'],
   [
     "ListOffsetsRequest.ListOffsetsPartition.Timestamp",
     "offsetsForTimes(Long.MAX_VALUE) asks for what lies after everything",

@@ -201,7 +201,7 @@ function requiredVersions(json: Json, key: string, place: string): VersionRange 
 function optionalVersions(json: Json, key: string, place: string): VersionRange | undefined {
   const value = json[key];
   if (value === undefined) return undefined;
-  const range = parseVersions(String(value));
+  const range = typeof value === "string" || typeof value === "number" ? parseVersions(`${value}`) : undefined;
   if (range === undefined) throw new SchemaError(place, `${key} ${JSON.stringify(value)} is not a range of versions`);
   return range;
 }

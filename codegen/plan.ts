@@ -3,8 +3,8 @@
 import { type DefaultValue, defaultOf } from "./defaults.ts";
 import { INT64_OVERRIDES } from "./int64-overrides.ts";
 import { type Layout, type LayoutField, type LayoutType, layoutKey, layoutOf } from "./layout.ts";
-import type { FieldSpec, MessageSpec, TypeSpec } from "./message-spec.ts";
-import { contains, formatVersions, isEmpty, listVersions } from "./versions.ts";
+import { type FieldSpec, type MessageSpec, SchemaError, type TypeSpec } from "./message-spec.ts";
+import { formatVersions, includes, isEmpty, listVersions } from "./versions.ts";
 
 /** A type of the generated code. */
 export type PlannedType =
@@ -83,13 +83,31 @@ export function planMessage(message: MessageSpec): CodecPlan {
     const root = { name: message.name, fields: message.fields };
     layoutByVersion[version] = draftLayout(drafts, root, layoutOf(message, version), version);
   }
-  const structs = [...drafts.values()].map((draft) => planStruct(message, draft));
+  const structs = innerFirst(message.name, message.fields, []).map((name) =>
+    planStruct(message, draftOf(drafts, name)),
+  );
   return {
     message,
     fileName: kebabCase(message.name),
     structs,
     layoutByVersion: Array.from(layoutByVersion, (suffix) => suffix),
   };
+}
+
+/** Names of the structs in the order of their definition, each after those it contains, the message itself last. */
+function innerFirst(name: string, fields: readonly FieldSpec[], before: readonly string[]): string[] {
+  let names = [...before];
+  for (const { type } of fields) {
+    const element = type.kind === "array" ? type.element : type;
+    if (element.kind === "struct") names = innerFirst(element.name, element.fields, names);
+  }
+  return names.includes(name) ? names : [...names, name];
+}
+
+function draftOf(drafts: ReadonlyMap<string, StructDraft>, name: string): StructDraft {
+  const draft = drafts.get(name);
+  if (draft === undefined) throw new Error(`struct ${name} is in no valid version`);
+  return draft;
 }
 
 /** Notes the layout of a struct and of the structs within, and returns its suffix. */
@@ -117,7 +135,8 @@ function draftLayout(
 
 function planStruct(message: MessageSpec, draft: StructDraft): StructPlan {
   const scope = draft.name === message.name ? message.name : `${message.name}.${draft.name}`;
-  const properties = new Map(draft.fields.map((field) => [field.name, planProperty(message, field, scope)]));
+  const structVersions = [...draft.layouts.values()].flatMap((layout) => layout.versions);
+  const properties = new Map(draft.fields.map((field) => [field.name, planProperty(field, scope, structVersions)]));
   return {
     name: draft.name,
     properties: [...properties.values()],
@@ -127,10 +146,13 @@ function planStruct(message: MessageSpec, draft: StructDraft): StructPlan {
   };
 }
 
-function planProperty(message: MessageSpec, field: FieldSpec, scope: string): PropertyPlan {
+function planProperty(field: FieldSpec, scope: string, structVersions: readonly number[]): PropertyPlan {
   const place = `${scope}.${field.name}`;
   const value = defaultOf(field, place);
-  const isEverywhere = contains(field.versions, message.validVersions);
+  const isEverywhere = structVersions.every((version) => includes(field.versions, version));
+  if (value.kind === "integer" && !isNumber(value.value) && !INT64_OVERRIDES.has(place)) {
+    throw new SchemaError(place, `default ${value.value} is no exact number: add the field to int64-overrides.ts`);
+  }
   return {
     field: place,
     property: field.name.charAt(0).toLowerCase() + field.name.slice(1),
@@ -140,6 +162,10 @@ function planProperty(message: MessageSpec, field: FieldSpec, scope: string): Pr
     versions: isEverywhere ? undefined : formatVersions(field.versions),
     ignorable: field.ignorable,
   };
+}
+
+function isNumber(value: bigint): boolean {
+  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER;
 }
 
 function planType(type: TypeSpec, isBig: boolean): PlannedType {

@@ -8,7 +8,7 @@ import { type DeclarationPlan, functionOf, textOf } from "./source-file.ts";
 /** The declarations of a message's arbitraries. */
 export function arbitraryDeclarations(plan: CodecPlan): DeclarationPlan[] {
   const nullable = nullableVersions(plan);
-  return [...plan.structs].reverse().map((struct) => arbitraryDeclaration(plan, struct, nullable));
+  return plan.structs.toReversed().map((struct) => arbitraryDeclaration(plan, struct, nullable));
 }
 
 /** Versions in which a property is nullable, as a condition, by the field's path. */
@@ -70,8 +70,11 @@ function propertyArbitrary(property: PropertyPlan, nullableIn: readonly number[]
 function nullableArbitrary(property: PropertyPlan, value: string, nullableIn: readonly number[]): string {
   if (!property.canBeNull || nullableIn.length === 0) return value;
   const from = Math.min(...nullableIn);
+  const first = property.versions === undefined ? 0 : (parseVersions(property.versions)?.lowest ?? 0);
   // The nullable versions of every schema are open-ended within the field's own.
-  return from === 0 ? `fc.option(${value})` : `(version >= ${from} ? fc.option(${value}) : ${value})`;
+  return from <= first || property.default.kind === "null"
+    ? `fc.option(${value})`
+    : `(version >= ${from} ? fc.option(${value}) : ${value})`;
 }
 
 function versionCondition(range: { readonly lowest: number; readonly highest: number }): string {

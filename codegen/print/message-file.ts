@@ -39,7 +39,7 @@ export function mirrorDirections(plan: CodecPlan): readonly Direction[] {
 export function printBrokerFile(plan: CodecPlan): string {
   const directions = brokerDirections(plan);
   return printFile(header(plan), wireImports("../.."), [
-    ...[...plan.structs].reverse().map((struct) => interfaceDeclaration(plan, struct)),
+    ...plan.structs.toReversed().map((struct) => interfaceDeclaration(plan, struct)),
     ...recordTypeDeclaration(plan),
     ...codecDeclarations(plan, directions),
   ]);
@@ -125,7 +125,7 @@ function recordTypeDeclaration(plan: CodecPlan): DeclarationPlan[] {
 }
 
 function codecDeclarations(plan: CodecPlan, directions: readonly Direction[]): DeclarationPlan[] {
-  const outerFirst = [...plan.structs].reverse();
+  const outerFirst = plan.structs.toReversed();
   const declarations = directions.flatMap((direction) => [
     ...dispatchDeclarations(plan, direction),
     ...outerFirst.flatMap((struct) => struct.layouts.map((layout) => layoutDeclaration(struct, layout, direction))),

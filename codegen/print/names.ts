@@ -80,16 +80,11 @@ export function defaultText(property: PropertyPlan): string {
 export function isSetText(property: PropertyPlan): string {
   const value = `message.${property.property}`;
   const orNull = property.canBeNull ? `${value} === null || ` : "";
-  switch (property.default.kind) {
-    case "empty":
-      return `${orNull}${value}.length > 0`;
-    case "struct":
-      return `${orNull}!isDefault${innerTypeText(property.type)}(${value})`;
-    case "bool":
-      return property.default.value ? `!${value}` : value;
-    default:
-      return `${value} !== ${defaultText(property)}`;
-  }
+  const { kind } = property.default;
+  if (kind === "empty") return `${orNull}${value}.length > 0`;
+  if (kind === "struct") return `${orNull}!isDefault${innerTypeText(property.type)}(${value})`;
+  if (kind === "bool") return property.default.value ? `!${value}` : value;
+  return `${value} !== ${defaultText(property)}`;
 }
 
 /** An object literal's or call's parts, on one line if they fit there. */

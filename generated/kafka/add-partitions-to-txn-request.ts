@@ -5,22 +5,6 @@ import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 
-/** AddPartitionsToTxnTransaction of AddPartitionsToTxnRequest in all its versions. */
-export interface AddPartitionsToTxnTransaction {
-  /** Versions 4+. */
-  readonly transactionalId: string;
-  /** Versions 4+. */
-  readonly producerId: number;
-  /** Versions 4+. */
-  readonly producerEpoch: number;
-  /** Versions 4+. */
-  readonly verifyOnly: boolean;
-  /** Versions 4+. */
-  readonly topics: readonly AddPartitionsToTxnTopic[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message AddPartitionsToTxnRequest in all its versions. */
 export interface AddPartitionsToTxnRequest {
   /** Versions 4+. */
@@ -33,6 +17,17 @@ export interface AddPartitionsToTxnRequest {
   readonly v3AndBelowProducerEpoch: number;
   /** Versions 0-3. */
   readonly v3AndBelowTopics: readonly AddPartitionsToTxnTopic[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** AddPartitionsToTxnTransaction of AddPartitionsToTxnRequest in all its versions. */
+export interface AddPartitionsToTxnTransaction {
+  readonly transactionalId: string;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly verifyOnly: boolean;
+  readonly topics: readonly AddPartitionsToTxnTopic[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -60,20 +55,6 @@ export function decodeAddPartitionsToTxnRequest(reader: Reader, version: number)
   const decode = addPartitionsToTxnRequestDecoders[version];
   if (decode === undefined) throw new DecodeError(`AddPartitionsToTxnRequest has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 4-5. */
-function decodeAddPartitionsToTxnTransactionV4(reader: Reader): AddPartitionsToTxnTransaction {
-  const transactionalId = reader.compactString();
-  const producerId = reader.int64();
-  const producerEpoch = reader.int16();
-  const verifyOnly = reader.bool();
-  const topicsCount = reader.compactArrayCount(3);
-  if (topicsCount < 0) throw reader.unexpectedNull("AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction.Topics");
-  const topics = newArray<AddPartitionsToTxnTopic>(topicsCount);
-  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeAddPartitionsToTxnTopicV3(reader);
-  const unknownTags = reader.unknownTags();
-  return { transactionalId, producerId, producerEpoch, verifyOnly, topics, unknownTags };
 }
 
 /** Versions 0-2. */
@@ -130,6 +111,20 @@ function decodeAddPartitionsToTxnRequestV4(reader: Reader): AddPartitionsToTxnRe
     v3AndBelowTopics: [],
     unknownTags,
   };
+}
+
+/** Versions 4-5. */
+function decodeAddPartitionsToTxnTransactionV4(reader: Reader): AddPartitionsToTxnTransaction {
+  const transactionalId = reader.compactString();
+  const producerId = reader.int64();
+  const producerEpoch = reader.int16();
+  const verifyOnly = reader.bool();
+  const topicsCount = reader.compactArrayCount(3);
+  if (topicsCount < 0) throw reader.unexpectedNull("AddPartitionsToTxnRequest.AddPartitionsToTxnTransaction.Topics");
+  const topics = newArray<AddPartitionsToTxnTopic>(topicsCount);
+  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeAddPartitionsToTxnTopicV3(reader);
+  const unknownTags = reader.unknownTags();
+  return { transactionalId, producerId, producerEpoch, verifyOnly, topics, unknownTags };
 }
 
 /** Versions 0-2. */

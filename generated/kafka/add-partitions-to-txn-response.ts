@@ -4,16 +4,6 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** AddPartitionsToTxnResult of AddPartitionsToTxnResponse in all its versions. */
-export interface AddPartitionsToTxnResult {
-  /** Versions 4+. */
-  readonly transactionalId: string;
-  /** Versions 4+. */
-  readonly topicResults: readonly AddPartitionsToTxnTopicResult[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message AddPartitionsToTxnResponse in all its versions. */
 export interface AddPartitionsToTxnResponse {
   readonly throttleTimeMs: number;
@@ -23,6 +13,14 @@ export interface AddPartitionsToTxnResponse {
   readonly resultsByTransaction: readonly AddPartitionsToTxnResult[];
   /** Versions 0-3. */
   readonly resultsByTopicV3AndBelow: readonly AddPartitionsToTxnTopicResult[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** AddPartitionsToTxnResult of AddPartitionsToTxnResponse in all its versions. */
+export interface AddPartitionsToTxnResult {
+  readonly transactionalId: string;
+  readonly topicResults: readonly AddPartitionsToTxnTopicResult[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -60,14 +58,6 @@ export function encodeAddPartitionsToTxnResponse(writer: Writer, message: AddPar
   encode(writer, message);
 }
 
-/** Versions 4-5. */
-function encodeAddPartitionsToTxnResultV4(writer: Writer, message: AddPartitionsToTxnResult): void {
-  writer.compactString(message.transactionalId);
-  writer.compactArrayCount(message.topicResults.length);
-  for (const element of message.topicResults) encodeAddPartitionsToTxnTopicResultV3(writer, element);
-  writer.unknownTags(message.unknownTags);
-}
-
 /** Versions 0-2. */
 function encodeAddPartitionsToTxnResponseV0(writer: Writer, message: AddPartitionsToTxnResponse): void {
   if (message.resultsByTransaction.length > 0) throw notInVersion("AddPartitionsToTxnResponse.ResultsByTransaction", "0-2");
@@ -93,6 +83,14 @@ function encodeAddPartitionsToTxnResponseV4(writer: Writer, message: AddPartitio
   writer.int16(message.errorCode);
   writer.compactArrayCount(message.resultsByTransaction.length);
   for (const element of message.resultsByTransaction) encodeAddPartitionsToTxnResultV4(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 4-5. */
+function encodeAddPartitionsToTxnResultV4(writer: Writer, message: AddPartitionsToTxnResult): void {
+  writer.compactString(message.transactionalId);
+  writer.compactArrayCount(message.topicResults.length);
+  for (const element of message.topicResults) encodeAddPartitionsToTxnTopicResultV3(writer, element);
   writer.unknownTags(message.unknownTags);
 }
 
@@ -126,15 +124,6 @@ function encodeAddPartitionsToTxnPartitionResultV3(writer: Writer, message: AddP
   writer.unknownTags(message.unknownTags);
 }
 
-/** A AddPartitionsToTxnResult with the given fields; the others have the schema's defaults. */
-export function createAddPartitionsToTxnResult(fields: Partial<AddPartitionsToTxnResult> = {}): AddPartitionsToTxnResult {
-  return {
-    transactionalId: fields.transactionalId ?? "",
-    topicResults: fields.topicResults ?? [],
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
 /** A AddPartitionsToTxnResponse with the given fields; the others have the schema's defaults. */
 export function createAddPartitionsToTxnResponse(fields: Partial<AddPartitionsToTxnResponse> = {}): AddPartitionsToTxnResponse {
   return {
@@ -142,6 +131,15 @@ export function createAddPartitionsToTxnResponse(fields: Partial<AddPartitionsTo
     errorCode: fields.errorCode ?? 0,
     resultsByTransaction: fields.resultsByTransaction ?? [],
     resultsByTopicV3AndBelow: fields.resultsByTopicV3AndBelow ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A AddPartitionsToTxnResult with the given fields; the others have the schema's defaults. */
+export function createAddPartitionsToTxnResult(fields: Partial<AddPartitionsToTxnResult> = {}): AddPartitionsToTxnResult {
+  return {
+    transactionalId: fields.transactionalId ?? "",
+    topicResults: fields.topicResults ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }

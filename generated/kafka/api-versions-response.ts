@@ -4,30 +4,6 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** FinalizedFeatureKey of ApiVersionsResponse in all its versions. */
-export interface FinalizedFeatureKey {
-  /** Versions 3+. */
-  readonly name: string;
-  /** Versions 3+. */
-  readonly maxVersionLevel: number;
-  /** Versions 3+. */
-  readonly minVersionLevel: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** SupportedFeatureKey of ApiVersionsResponse in all its versions. */
-export interface SupportedFeatureKey {
-  /** Versions 3+. */
-  readonly name: string;
-  /** Versions 3+. */
-  readonly minVersion: number;
-  /** Versions 3+. */
-  readonly maxVersion: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message ApiVersionsResponse in all its versions. */
 export interface ApiVersionsResponse {
   readonly errorCode: number;
@@ -42,6 +18,24 @@ export interface ApiVersionsResponse {
   readonly finalizedFeatures: readonly FinalizedFeatureKey[];
   /** Versions 3+. */
   readonly zkMigrationReady: boolean;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** FinalizedFeatureKey of ApiVersionsResponse in all its versions. */
+export interface FinalizedFeatureKey {
+  readonly name: string;
+  readonly maxVersionLevel: number;
+  readonly minVersionLevel: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** SupportedFeatureKey of ApiVersionsResponse in all its versions. */
+export interface SupportedFeatureKey {
+  readonly name: string;
+  readonly minVersion: number;
+  readonly maxVersion: number;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -69,22 +63,6 @@ export function encodeApiVersionsResponse(writer: Writer, message: ApiVersionsRe
   const encode = apiVersionsResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`ApiVersionsResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 3-4. */
-function encodeFinalizedFeatureKeyV3(writer: Writer, message: FinalizedFeatureKey): void {
-  writer.compactString(message.name);
-  writer.int16(message.maxVersionLevel);
-  writer.int16(message.minVersionLevel);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 3-4. */
-function encodeSupportedFeatureKeyV3(writer: Writer, message: SupportedFeatureKey): void {
-  writer.compactString(message.name);
-  writer.int16(message.minVersion);
-  writer.int16(message.maxVersion);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -145,6 +123,22 @@ function encodeApiVersionsResponseV3(writer: Writer, message: ApiVersionsRespons
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
+/** Versions 3-4. */
+function encodeFinalizedFeatureKeyV3(writer: Writer, message: FinalizedFeatureKey): void {
+  writer.compactString(message.name);
+  writer.int16(message.maxVersionLevel);
+  writer.int16(message.minVersionLevel);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 3-4. */
+function encodeSupportedFeatureKeyV3(writer: Writer, message: SupportedFeatureKey): void {
+  writer.compactString(message.name);
+  writer.int16(message.minVersion);
+  writer.int16(message.maxVersion);
+  writer.unknownTags(message.unknownTags);
+}
+
 /** Versions 0-2. */
 function encodeApiVersionV0(writer: Writer, message: ApiVersion): void {
   writer.int16(message.apiKey);
@@ -159,6 +153,20 @@ function encodeApiVersionV3(writer: Writer, message: ApiVersion): void {
   writer.int16(message.minVersion);
   writer.int16(message.maxVersion);
   writer.unknownTags(message.unknownTags);
+}
+
+/** A ApiVersionsResponse with the given fields; the others have the schema's defaults. */
+export function createApiVersionsResponse(fields: Partial<ApiVersionsResponse> = {}): ApiVersionsResponse {
+  return {
+    errorCode: fields.errorCode ?? 0,
+    apiKeys: fields.apiKeys ?? [],
+    throttleTimeMs: fields.throttleTimeMs ?? 0,
+    supportedFeatures: fields.supportedFeatures ?? [],
+    finalizedFeaturesEpoch: fields.finalizedFeaturesEpoch ?? -1,
+    finalizedFeatures: fields.finalizedFeatures ?? [],
+    zkMigrationReady: fields.zkMigrationReady ?? false,
+    unknownTags: fields.unknownTags ?? null,
+  };
 }
 
 /** A FinalizedFeatureKey with the given fields; the others have the schema's defaults. */
@@ -177,20 +185,6 @@ export function createSupportedFeatureKey(fields: Partial<SupportedFeatureKey> =
     name: fields.name ?? "",
     minVersion: fields.minVersion ?? 0,
     maxVersion: fields.maxVersion ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
-/** A ApiVersionsResponse with the given fields; the others have the schema's defaults. */
-export function createApiVersionsResponse(fields: Partial<ApiVersionsResponse> = {}): ApiVersionsResponse {
-  return {
-    errorCode: fields.errorCode ?? 0,
-    apiKeys: fields.apiKeys ?? [],
-    throttleTimeMs: fields.throttleTimeMs ?? 0,
-    supportedFeatures: fields.supportedFeatures ?? [],
-    finalizedFeaturesEpoch: fields.finalizedFeaturesEpoch ?? -1,
-    finalizedFeatures: fields.finalizedFeatures ?? [],
-    zkMigrationReady: fields.zkMigrationReady ?? false,
     unknownTags: fields.unknownTags ?? null,
   };
 }

@@ -7,16 +7,6 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** TopicPartition of ConsumerProtocolSubscription in all its versions. */
-export interface TopicPartition {
-  /** Versions 1+. */
-  readonly topic: string;
-  /** Versions 1+. */
-  readonly partitions: readonly number[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message ConsumerProtocolSubscription in all its versions. */
 export interface ConsumerProtocolSubscription {
   readonly topics: readonly string[];
@@ -27,6 +17,14 @@ export interface ConsumerProtocolSubscription {
   readonly generationId: number;
   /** Versions 3+. */
   readonly rackId: string | null;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** TopicPartition of ConsumerProtocolSubscription in all its versions. */
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partitions: readonly number[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -44,16 +42,6 @@ export function decodeConsumerProtocolSubscription(reader: Reader, version: numb
   const decode = consumerProtocolSubscriptionDecoders[version];
   if (decode === undefined) throw new DecodeError(`ConsumerProtocolSubscription has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 1-3. */
-function decodeTopicPartitionV1(reader: Reader): TopicPartition {
-  const topic = reader.string();
-  const partitionsCount = reader.arrayCount(4);
-  if (partitionsCount < 0) throw reader.unexpectedNull("ConsumerProtocolSubscription.TopicPartition.Partitions");
-  const partitions = newArray<number>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
-  return { topic, partitions, unknownTags: null };
 }
 
 /** Version 0. */
@@ -111,6 +99,16 @@ function decodeConsumerProtocolSubscriptionV3(reader: Reader): ConsumerProtocolS
   return { topics, userData, ownedPartitions, generationId, rackId, unknownTags: null };
 }
 
+/** Versions 1-3. */
+function decodeTopicPartitionV1(reader: Reader): TopicPartition {
+  const topic = reader.string();
+  const partitionsCount = reader.arrayCount(4);
+  if (partitionsCount < 0) throw reader.unexpectedNull("ConsumerProtocolSubscription.TopicPartition.Partitions");
+  const partitions = newArray<number>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
+  return { topic, partitions, unknownTags: null };
+}
+
 /** Encoders of ConsumerProtocolSubscription by version; undefined where there is no such version. */
 export const consumerProtocolSubscriptionEncoders: readonly (((writer: Writer, message: ConsumerProtocolSubscription) => void) | undefined)[] = [
   encodeConsumerProtocolSubscriptionV0,
@@ -124,14 +122,6 @@ export function encodeConsumerProtocolSubscription(writer: Writer, message: Cons
   const encode = consumerProtocolSubscriptionEncoders[version];
   if (encode === undefined) throw new EncodeError(`ConsumerProtocolSubscription has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 1-3. */
-function encodeTopicPartitionV1(writer: Writer, message: TopicPartition): void {
-  writer.string(message.topic);
-  writer.arrayCount(message.partitions.length);
-  for (const element of message.partitions) writer.int32(element);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "1-3");
 }
 
 /** Version 0. */
@@ -175,13 +165,12 @@ function encodeConsumerProtocolSubscriptionV3(writer: Writer, message: ConsumerP
   if (message.unknownTags !== null) throw notInVersion("unknownTags", "3");
 }
 
-/** A TopicPartition with the given fields; the others have the schema's defaults. */
-export function createTopicPartition(fields: Partial<TopicPartition> = {}): TopicPartition {
-  return {
-    topic: fields.topic ?? "",
-    partitions: fields.partitions ?? [],
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 1-3. */
+function encodeTopicPartitionV1(writer: Writer, message: TopicPartition): void {
+  writer.string(message.topic);
+  writer.arrayCount(message.partitions.length);
+  for (const element of message.partitions) writer.int32(element);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "1-3");
 }
 
 /** A ConsumerProtocolSubscription with the given fields; the others have the schema's defaults. */
@@ -192,6 +181,15 @@ export function createConsumerProtocolSubscription(fields: Partial<ConsumerProto
     ownedPartitions: fields.ownedPartitions ?? [],
     generationId: fields.generationId ?? -1,
     rackId: fields.rackId ?? null,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A TopicPartition with the given fields; the others have the schema's defaults. */
+export function createTopicPartition(fields: Partial<TopicPartition> = {}): TopicPartition {
+  return {
+    topic: fields.topic ?? "",
+    partitions: fields.partitions ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }

@@ -5,22 +5,6 @@ import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** CreatableTopicConfigs of CreateTopicsResponse in all its versions. */
-export interface CreatableTopicConfigs {
-  /** Versions 5+. */
-  readonly name: string;
-  /** Versions 5+. */
-  readonly value: string | null;
-  /** Versions 5+. */
-  readonly readOnly: boolean;
-  /** Versions 5+. */
-  readonly configSource: number;
-  /** Versions 5+. */
-  readonly isSensitive: boolean;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message CreateTopicsResponse in all its versions. */
 export interface CreateTopicsResponse {
   /** Versions 2+. */
@@ -50,6 +34,17 @@ export interface CreatableTopicResult {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** CreatableTopicConfigs of CreateTopicsResponse in all its versions. */
+export interface CreatableTopicConfigs {
+  readonly name: string;
+  readonly value: string | null;
+  readonly readOnly: boolean;
+  readonly configSource: number;
+  readonly isSensitive: boolean;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** Encoders of CreateTopicsResponse by version; undefined where there is no such version. */
 export const createTopicsResponseEncoders: readonly (((writer: Writer, message: CreateTopicsResponse) => void) | undefined)[] = [
   encodeCreateTopicsResponseV0,
@@ -67,16 +62,6 @@ export function encodeCreateTopicsResponse(writer: Writer, message: CreateTopics
   const encode = createTopicsResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`CreateTopicsResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 5-7. */
-function encodeCreatableTopicConfigsV5(writer: Writer, message: CreatableTopicConfigs): void {
-  writer.compactString(message.name);
-  writer.compactNullableString(message.value);
-  writer.bool(message.readOnly);
-  writer.int8(message.configSource);
-  writer.bool(message.isSensitive);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -183,16 +168,14 @@ function encodeCreatableTopicResultV7(writer: Writer, message: CreatableTopicRes
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
-/** A CreatableTopicConfigs with the given fields; the others have the schema's defaults. */
-export function createCreatableTopicConfigs(fields: Partial<CreatableTopicConfigs> = {}): CreatableTopicConfigs {
-  return {
-    name: fields.name ?? "",
-    value: fields.value === undefined ? "" : fields.value,
-    readOnly: fields.readOnly ?? false,
-    configSource: fields.configSource ?? -1,
-    isSensitive: fields.isSensitive ?? false,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 5-7. */
+function encodeCreatableTopicConfigsV5(writer: Writer, message: CreatableTopicConfigs): void {
+  writer.compactString(message.name);
+  writer.compactNullableString(message.value);
+  writer.bool(message.readOnly);
+  writer.int8(message.configSource);
+  writer.bool(message.isSensitive);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A CreateTopicsResponse with the given fields; the others have the schema's defaults. */
@@ -215,6 +198,18 @@ export function createCreatableTopicResult(fields: Partial<CreatableTopicResult>
     numPartitions: fields.numPartitions ?? -1,
     replicationFactor: fields.replicationFactor ?? -1,
     configs: fields.configs === undefined ? [] : fields.configs,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A CreatableTopicConfigs with the given fields; the others have the schema's defaults. */
+export function createCreatableTopicConfigs(fields: Partial<CreatableTopicConfigs> = {}): CreatableTopicConfigs {
+  return {
+    name: fields.name ?? "",
+    value: fields.value === undefined ? "" : fields.value,
+    readOnly: fields.readOnly ?? false,
+    configSource: fields.configSource ?? -1,
+    isSensitive: fields.isSensitive ?? false,
     unknownTags: fields.unknownTags ?? null,
   };
 }

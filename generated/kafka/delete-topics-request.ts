@@ -5,16 +5,6 @@ import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 
-/** DeleteTopicState of DeleteTopicsRequest in all its versions. */
-export interface DeleteTopicState {
-  /** Versions 6+. */
-  readonly name: string | null;
-  /** Versions 6+. */
-  readonly topicId: string;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message DeleteTopicsRequest in all its versions. */
 export interface DeleteTopicsRequest {
   /** Versions 6+. */
@@ -22,6 +12,14 @@ export interface DeleteTopicsRequest {
   /** Versions 0-5. */
   readonly topicNames: readonly string[];
   readonly timeoutMs: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** DeleteTopicState of DeleteTopicsRequest in all its versions. */
+export interface DeleteTopicState {
+  readonly name: string | null;
+  readonly topicId: string;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -42,14 +40,6 @@ export function decodeDeleteTopicsRequest(reader: Reader, version: number): Dele
   const decode = deleteTopicsRequestDecoders[version];
   if (decode === undefined) throw new DecodeError(`DeleteTopicsRequest has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Version 6. */
-function decodeDeleteTopicStateV6(reader: Reader): DeleteTopicState {
-  const name = reader.compactNullableString();
-  const topicId = reader.uuid();
-  const unknownTags = reader.unknownTags();
-  return { name, topicId, unknownTags };
 }
 
 /** Versions 0-3. */
@@ -82,4 +72,12 @@ function decodeDeleteTopicsRequestV6(reader: Reader): DeleteTopicsRequest {
   const timeoutMs = reader.int32();
   const unknownTags = reader.unknownTags();
   return { topics, topicNames: [], timeoutMs, unknownTags };
+}
+
+/** Version 6. */
+function decodeDeleteTopicStateV6(reader: Reader): DeleteTopicState {
+  const name = reader.compactNullableString();
+  const topicId = reader.uuid();
+  const unknownTags = reader.unknownTags();
+  return { name, topicId, unknownTags };
 }

@@ -4,18 +4,6 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** DescribeConfigsSynonym of DescribeConfigsResponse in all its versions. */
-export interface DescribeConfigsSynonym {
-  /** Versions 1+. */
-  readonly name: string;
-  /** Versions 1+. */
-  readonly value: string | null;
-  /** Versions 1+. */
-  readonly source: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message DescribeConfigsResponse in all its versions. */
 export interface DescribeConfigsResponse {
   readonly throttleTimeMs: number;
@@ -55,6 +43,15 @@ export interface DescribeConfigsResourceResult {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** DescribeConfigsSynonym of DescribeConfigsResponse in all its versions. */
+export interface DescribeConfigsSynonym {
+  readonly name: string;
+  readonly value: string | null;
+  readonly source: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** Encoders of DescribeConfigsResponse by version; undefined where there is no such version. */
 export const describeConfigsResponseEncoders: readonly (((writer: Writer, message: DescribeConfigsResponse) => void) | undefined)[] = [
   encodeDescribeConfigsResponseV0,
@@ -69,22 +66,6 @@ export function encodeDescribeConfigsResponse(writer: Writer, message: DescribeC
   const encode = describeConfigsResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`DescribeConfigsResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 1-3. */
-function encodeDescribeConfigsSynonymV1(writer: Writer, message: DescribeConfigsSynonym): void {
-  writer.string(message.name);
-  writer.nullableString(message.value);
-  writer.int8(message.source);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "1-3");
-}
-
-/** Version 4. */
-function encodeDescribeConfigsSynonymV4(writer: Writer, message: DescribeConfigsSynonym): void {
-  writer.compactString(message.name);
-  writer.compactNullableString(message.value);
-  writer.int8(message.source);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -216,14 +197,20 @@ function encodeDescribeConfigsResourceResultV4(writer: Writer, message: Describe
   writer.unknownTags(message.unknownTags);
 }
 
-/** A DescribeConfigsSynonym with the given fields; the others have the schema's defaults. */
-export function createDescribeConfigsSynonym(fields: Partial<DescribeConfigsSynonym> = {}): DescribeConfigsSynonym {
-  return {
-    name: fields.name ?? "",
-    value: fields.value === undefined ? "" : fields.value,
-    source: fields.source ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 1-3. */
+function encodeDescribeConfigsSynonymV1(writer: Writer, message: DescribeConfigsSynonym): void {
+  writer.string(message.name);
+  writer.nullableString(message.value);
+  writer.int8(message.source);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "1-3");
+}
+
+/** Version 4. */
+function encodeDescribeConfigsSynonymV4(writer: Writer, message: DescribeConfigsSynonym): void {
+  writer.compactString(message.name);
+  writer.compactNullableString(message.value);
+  writer.int8(message.source);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A DescribeConfigsResponse with the given fields; the others have the schema's defaults. */
@@ -259,6 +246,16 @@ export function createDescribeConfigsResourceResult(fields: Partial<DescribeConf
     synonyms: fields.synonyms ?? [],
     configType: fields.configType ?? 0,
     documentation: fields.documentation === undefined ? "" : fields.documentation,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A DescribeConfigsSynonym with the given fields; the others have the schema's defaults. */
+export function createDescribeConfigsSynonym(fields: Partial<DescribeConfigsSynonym> = {}): DescribeConfigsSynonym {
+  return {
+    name: fields.name ?? "",
+    value: fields.value === undefined ? "" : fields.value,
+    source: fields.source ?? 0,
     unknownTags: fields.unknownTags ?? null,
   };
 }

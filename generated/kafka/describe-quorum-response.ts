@@ -5,28 +5,6 @@ import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** Node of DescribeQuorumResponse in all its versions. */
-export interface Node {
-  /** Versions 2+. */
-  readonly nodeId: number;
-  /** Versions 2+. */
-  readonly listeners: readonly Listener[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** Listener of DescribeQuorumResponse in all its versions. */
-export interface Listener {
-  /** Versions 2+. */
-  readonly name: string;
-  /** Versions 2+. */
-  readonly host: string;
-  /** Versions 2+. */
-  readonly port: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message DescribeQuorumResponse in all its versions. */
 export interface DescribeQuorumResponse {
   readonly errorCode: number;
@@ -35,6 +13,23 @@ export interface DescribeQuorumResponse {
   readonly topics: readonly TopicData[];
   /** Versions 2+. */
   readonly nodes: readonly Node[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** Node of DescribeQuorumResponse in all its versions. */
+export interface Node {
+  readonly nodeId: number;
+  readonly listeners: readonly Listener[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** Listener of DescribeQuorumResponse in all its versions. */
+export interface Listener {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -90,22 +85,6 @@ export function encodeDescribeQuorumResponse(writer: Writer, message: DescribeQu
   encode(writer, message);
 }
 
-/** Version 2. */
-function encodeNodeV2(writer: Writer, message: Node): void {
-  writer.int32(message.nodeId);
-  writer.compactArrayCount(message.listeners.length);
-  for (const element of message.listeners) encodeListenerV2(writer, element);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 2. */
-function encodeListenerV2(writer: Writer, message: Listener): void {
-  writer.compactString(message.name);
-  writer.compactString(message.host);
-  writer.uint16(message.port);
-  writer.unknownTags(message.unknownTags);
-}
-
 /** Version 0. */
 function encodeDescribeQuorumResponseV0(writer: Writer, message: DescribeQuorumResponse): void {
   if (message.nodes.length > 0) throw notInVersion("DescribeQuorumResponse.Nodes", "0");
@@ -132,6 +111,22 @@ function encodeDescribeQuorumResponseV2(writer: Writer, message: DescribeQuorumR
   for (const element of message.topics) encodeTopicDataV2(writer, element);
   writer.compactArrayCount(message.nodes.length);
   for (const element of message.nodes) encodeNodeV2(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 2. */
+function encodeNodeV2(writer: Writer, message: Node): void {
+  writer.int32(message.nodeId);
+  writer.compactArrayCount(message.listeners.length);
+  for (const element of message.listeners) encodeListenerV2(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 2. */
+function encodeListenerV2(writer: Writer, message: Listener): void {
+  writer.compactString(message.name);
+  writer.compactString(message.host);
+  writer.uint16(message.port);
   writer.unknownTags(message.unknownTags);
 }
 
@@ -230,6 +225,17 @@ function encodeReplicaStateV2(writer: Writer, message: ReplicaState): void {
   writer.unknownTags(message.unknownTags);
 }
 
+/** A DescribeQuorumResponse with the given fields; the others have the schema's defaults. */
+export function createDescribeQuorumResponse(fields: Partial<DescribeQuorumResponse> = {}): DescribeQuorumResponse {
+  return {
+    errorCode: fields.errorCode ?? 0,
+    errorMessage: fields.errorMessage === undefined ? "" : fields.errorMessage,
+    topics: fields.topics ?? [],
+    nodes: fields.nodes ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
 /** A Node with the given fields; the others have the schema's defaults. */
 export function createNode(fields: Partial<Node> = {}): Node {
   return {
@@ -245,17 +251,6 @@ export function createListener(fields: Partial<Listener> = {}): Listener {
     name: fields.name ?? "",
     host: fields.host ?? "",
     port: fields.port ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
-/** A DescribeQuorumResponse with the given fields; the others have the schema's defaults. */
-export function createDescribeQuorumResponse(fields: Partial<DescribeQuorumResponse> = {}): DescribeQuorumResponse {
-  return {
-    errorCode: fields.errorCode ?? 0,
-    errorMessage: fields.errorMessage === undefined ? "" : fields.errorMessage,
-    topics: fields.topics ?? [],
-    nodes: fields.nodes ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }

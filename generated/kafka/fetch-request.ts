@@ -6,28 +6,6 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 
-/** ReplicaState of FetchRequest in all its versions. */
-export interface ReplicaState {
-  /** Versions 15+. */
-  readonly replicaId: number;
-  /** Versions 15+. */
-  readonly replicaEpoch: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** ForgottenTopic of FetchRequest in all its versions. */
-export interface ForgottenTopic {
-  /** Versions 7-12. */
-  readonly topic: string;
-  /** Versions 13+. */
-  readonly topicId: string;
-  /** Versions 7+. */
-  readonly partitions: readonly number[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message FetchRequest in all its versions. */
 export interface FetchRequest {
   /** Versions 12+. */
@@ -51,6 +29,17 @@ export interface FetchRequest {
   readonly forgottenTopicsData: readonly ForgottenTopic[];
   /** Versions 11+. */
   readonly rackId: string;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** ForgottenTopic of FetchRequest in all its versions. */
+export interface ForgottenTopic {
+  /** Versions 7-12. */
+  readonly topic: string;
+  /** Versions 13+. */
+  readonly topicId: string;
+  readonly partitions: readonly number[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -80,7 +69,15 @@ export interface FetchPartition {
   /** Versions 17+. */
   readonly replicaDirectoryId: string;
   /** Versions 18+. */
-  readonly highWatermark: number;
+  readonly highWatermark: bigint;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** ReplicaState of FetchRequest in all its versions. */
+export interface ReplicaState {
+  readonly replicaId: number;
+  readonly replicaEpoch: number;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -113,46 +110,6 @@ export function decodeFetchRequest(reader: Reader, version: number): FetchReques
   const decode = fetchRequestDecoders[version];
   if (decode === undefined) throw new DecodeError(`FetchRequest has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 15-18. */
-function decodeReplicaStateV15(reader: Reader): ReplicaState {
-  const replicaId = reader.int32();
-  const replicaEpoch = reader.int64();
-  const unknownTags = reader.unknownTags();
-  return { replicaId, replicaEpoch, unknownTags };
-}
-
-/** Versions 7-11. */
-function decodeForgottenTopicV7(reader: Reader): ForgottenTopic {
-  const topic = reader.string();
-  const partitionsCount = reader.arrayCount(4);
-  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
-  const partitions = newArray<number>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
-  return { topic, topicId: ZERO_UUID, partitions, unknownTags: null };
-}
-
-/** Version 12. */
-function decodeForgottenTopicV12(reader: Reader): ForgottenTopic {
-  const topic = reader.compactString();
-  const partitionsCount = reader.compactArrayCount(4);
-  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
-  const partitions = newArray<number>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { topic, topicId: ZERO_UUID, partitions, unknownTags };
-}
-
-/** Versions 13-18. */
-function decodeForgottenTopicV13(reader: Reader): ForgottenTopic {
-  const topicId = reader.uuid();
-  const partitionsCount = reader.compactArrayCount(4);
-  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
-  const partitions = newArray<number>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { topic: "", topicId, partitions, unknownTags };
 }
 
 /** Versions 0-2. */
@@ -627,6 +584,38 @@ function decodeFetchRequestV18(reader: Reader): FetchRequest {
   };
 }
 
+/** Versions 7-11. */
+function decodeForgottenTopicV7(reader: Reader): ForgottenTopic {
+  const topic = reader.string();
+  const partitionsCount = reader.arrayCount(4);
+  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
+  const partitions = newArray<number>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
+  return { topic, topicId: ZERO_UUID, partitions, unknownTags: null };
+}
+
+/** Version 12. */
+function decodeForgottenTopicV12(reader: Reader): ForgottenTopic {
+  const topic = reader.compactString();
+  const partitionsCount = reader.compactArrayCount(4);
+  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
+  const partitions = newArray<number>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { topic, topicId: ZERO_UUID, partitions, unknownTags };
+}
+
+/** Versions 13-18. */
+function decodeForgottenTopicV13(reader: Reader): ForgottenTopic {
+  const topicId = reader.uuid();
+  const partitionsCount = reader.compactArrayCount(4);
+  if (partitionsCount < 0) throw reader.unexpectedNull("FetchRequest.ForgottenTopic.Partitions");
+  const partitions = newArray<number>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { topic: "", topicId, partitions, unknownTags };
+}
+
 /** Versions 0-4. */
 function decodeFetchTopicV0(reader: Reader): FetchTopic {
   const topic = reader.string();
@@ -714,7 +703,7 @@ function decodeFetchPartitionV0(reader: Reader): FetchPartition {
     logStartOffset: -1,
     partitionMaxBytes,
     replicaDirectoryId: ZERO_UUID,
-    highWatermark: 9223372036854775807,
+    highWatermark: 9223372036854775807n,
     unknownTags: null,
   };
 }
@@ -733,7 +722,7 @@ function decodeFetchPartitionV5(reader: Reader): FetchPartition {
     logStartOffset,
     partitionMaxBytes,
     replicaDirectoryId: ZERO_UUID,
-    highWatermark: 9223372036854775807,
+    highWatermark: 9223372036854775807n,
     unknownTags: null,
   };
 }
@@ -753,7 +742,7 @@ function decodeFetchPartitionV9(reader: Reader): FetchPartition {
     logStartOffset,
     partitionMaxBytes,
     replicaDirectoryId: ZERO_UUID,
-    highWatermark: 9223372036854775807,
+    highWatermark: 9223372036854775807n,
     unknownTags: null,
   };
 }
@@ -775,7 +764,7 @@ function decodeFetchPartitionV12(reader: Reader): FetchPartition {
     logStartOffset,
     partitionMaxBytes,
     replicaDirectoryId: ZERO_UUID,
-    highWatermark: 9223372036854775807,
+    highWatermark: 9223372036854775807n,
     unknownTags,
   };
 }
@@ -810,7 +799,7 @@ function decodeFetchPartitionV17(reader: Reader): FetchPartition {
     logStartOffset,
     partitionMaxBytes,
     replicaDirectoryId,
-    highWatermark: 9223372036854775807,
+    highWatermark: 9223372036854775807n,
     unknownTags,
   };
 }
@@ -824,7 +813,7 @@ function decodeFetchPartitionV18(reader: Reader): FetchPartition {
   const logStartOffset = reader.int64();
   const partitionMaxBytes = reader.int32();
   let replicaDirectoryId: string = ZERO_UUID;
-  let highWatermark: number = 9223372036854775807;
+  let highWatermark: bigint = 9223372036854775807n;
   let unknownTags: UnknownTag[] | null = null;
   for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
     const tag = reader.uvarint();
@@ -836,7 +825,7 @@ function decodeFetchPartitionV18(reader: Reader): FetchPartition {
       }
       case 1: {
         reader.uvarint();
-        highWatermark = reader.int64();
+        highWatermark = reader.int64Big();
         break;
       }
       default:
@@ -854,6 +843,14 @@ function decodeFetchPartitionV18(reader: Reader): FetchPartition {
     highWatermark,
     unknownTags,
   };
+}
+
+/** Versions 15-18. */
+function decodeReplicaStateV15(reader: Reader): ReplicaState {
+  const replicaId = reader.int32();
+  const replicaEpoch = reader.int64();
+  const unknownTags = reader.unknownTags();
+  return { replicaId, replicaEpoch, unknownTags };
 }
 
 const defaultReplicaState: ReplicaState = { replicaId: -1, replicaEpoch: -1, unknownTags: null };

@@ -5,58 +5,6 @@ import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** NodeEndpoint of FetchResponse in all its versions. */
-export interface NodeEndpoint {
-  /** Versions 16+. */
-  readonly nodeId: number;
-  /** Versions 16+. */
-  readonly host: string;
-  /** Versions 16+. */
-  readonly port: number;
-  /** Versions 16+. */
-  readonly rack: string | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** SnapshotId of FetchResponse in all its versions. */
-export interface SnapshotId {
-  readonly endOffset: number;
-  readonly epoch: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** LeaderIdAndEpoch of FetchResponse in all its versions. */
-export interface LeaderIdAndEpoch {
-  /** Versions 12+. */
-  readonly leaderId: number;
-  /** Versions 12+. */
-  readonly leaderEpoch: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** EpochEndOffset of FetchResponse in all its versions. */
-export interface EpochEndOffset {
-  /** Versions 12+. */
-  readonly epoch: number;
-  /** Versions 12+. */
-  readonly endOffset: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** AbortedTransaction of FetchResponse in all its versions. */
-export interface AbortedTransaction {
-  /** Versions 4+. */
-  readonly producerId: number;
-  /** Versions 4+. */
-  readonly firstOffset: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message FetchResponse in all its versions. */
 export interface FetchResponse {
   /** Versions 1+. */
@@ -68,6 +16,16 @@ export interface FetchResponse {
   readonly responses: readonly FetchableTopicResponse[];
   /** Versions 16+. */
   readonly nodeEndpoints: readonly NodeEndpoint[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** NodeEndpoint of FetchResponse in all its versions. */
+export interface NodeEndpoint {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -107,6 +65,38 @@ export interface PartitionData {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** AbortedTransaction of FetchResponse in all its versions. */
+export interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** SnapshotId of FetchResponse in all its versions. */
+export interface SnapshotId {
+  readonly endOffset: number;
+  readonly epoch: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** LeaderIdAndEpoch of FetchResponse in all its versions. */
+export interface LeaderIdAndEpoch {
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** EpochEndOffset of FetchResponse in all its versions. */
+export interface EpochEndOffset {
+  readonly epoch: number;
+  readonly endOffset: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** Encoders of FetchResponse by version; undefined where there is no such version. */
 export const fetchResponseEncoders: readonly (((writer: Writer, message: FetchResponse) => void) | undefined)[] = [
   encodeFetchResponseV0,
@@ -135,50 +125,6 @@ export function encodeFetchResponse(writer: Writer, message: FetchResponse, vers
   const encode = fetchResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`FetchResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 16-18. */
-function encodeNodeEndpointV16(writer: Writer, message: NodeEndpoint): void {
-  writer.int32(message.nodeId);
-  writer.compactString(message.host);
-  writer.int32(message.port);
-  writer.compactNullableString(message.rack);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 12-18. */
-function encodeSnapshotIdV12(writer: Writer, message: SnapshotId): void {
-  writer.int64(message.endOffset);
-  writer.int32(message.epoch);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 12-18. */
-function encodeLeaderIdAndEpochV12(writer: Writer, message: LeaderIdAndEpoch): void {
-  writer.int32(message.leaderId);
-  writer.int32(message.leaderEpoch);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 12-18. */
-function encodeEpochEndOffsetV12(writer: Writer, message: EpochEndOffset): void {
-  writer.int32(message.epoch);
-  writer.int64(message.endOffset);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 4-11. */
-function encodeAbortedTransactionV4(writer: Writer, message: AbortedTransaction): void {
-  writer.int64(message.producerId);
-  writer.int64(message.firstOffset);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "4-11");
-}
-
-/** Versions 12-18. */
-function encodeAbortedTransactionV12(writer: Writer, message: AbortedTransaction): void {
-  writer.int64(message.producerId);
-  writer.int64(message.firstOffset);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -282,6 +228,15 @@ function encodeFetchResponseV16(writer: Writer, message: FetchResponse): void {
     writer.closeTag(mark);
   }
   writer.unknownTagsFrom(message.unknownTags, next);
+}
+
+/** Versions 16-18. */
+function encodeNodeEndpointV16(writer: Writer, message: NodeEndpoint): void {
+  writer.int32(message.nodeId);
+  writer.compactString(message.host);
+  writer.int32(message.port);
+  writer.compactNullableString(message.rack);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-3. */
@@ -448,51 +403,39 @@ function encodePartitionDataV12(writer: Writer, message: PartitionData): void {
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
-/** A NodeEndpoint with the given fields; the others have the schema's defaults. */
-export function createNodeEndpoint(fields: Partial<NodeEndpoint> = {}): NodeEndpoint {
-  return {
-    nodeId: fields.nodeId ?? 0,
-    host: fields.host ?? "",
-    port: fields.port ?? 0,
-    rack: fields.rack ?? null,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 4-11. */
+function encodeAbortedTransactionV4(writer: Writer, message: AbortedTransaction): void {
+  writer.int64(message.producerId);
+  writer.int64(message.firstOffset);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "4-11");
 }
 
-/** A SnapshotId with the given fields; the others have the schema's defaults. */
-export function createSnapshotId(fields: Partial<SnapshotId> = {}): SnapshotId {
-  return {
-    endOffset: fields.endOffset ?? -1,
-    epoch: fields.epoch ?? -1,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 12-18. */
+function encodeAbortedTransactionV12(writer: Writer, message: AbortedTransaction): void {
+  writer.int64(message.producerId);
+  writer.int64(message.firstOffset);
+  writer.unknownTags(message.unknownTags);
 }
 
-/** A LeaderIdAndEpoch with the given fields; the others have the schema's defaults. */
-export function createLeaderIdAndEpoch(fields: Partial<LeaderIdAndEpoch> = {}): LeaderIdAndEpoch {
-  return {
-    leaderId: fields.leaderId ?? -1,
-    leaderEpoch: fields.leaderEpoch ?? -1,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 12-18. */
+function encodeSnapshotIdV12(writer: Writer, message: SnapshotId): void {
+  writer.int64(message.endOffset);
+  writer.int32(message.epoch);
+  writer.unknownTags(message.unknownTags);
 }
 
-/** A EpochEndOffset with the given fields; the others have the schema's defaults. */
-export function createEpochEndOffset(fields: Partial<EpochEndOffset> = {}): EpochEndOffset {
-  return {
-    epoch: fields.epoch ?? -1,
-    endOffset: fields.endOffset ?? -1,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 12-18. */
+function encodeLeaderIdAndEpochV12(writer: Writer, message: LeaderIdAndEpoch): void {
+  writer.int32(message.leaderId);
+  writer.int32(message.leaderEpoch);
+  writer.unknownTags(message.unknownTags);
 }
 
-/** A AbortedTransaction with the given fields; the others have the schema's defaults. */
-export function createAbortedTransaction(fields: Partial<AbortedTransaction> = {}): AbortedTransaction {
-  return {
-    producerId: fields.producerId ?? 0,
-    firstOffset: fields.firstOffset ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 12-18. */
+function encodeEpochEndOffsetV12(writer: Writer, message: EpochEndOffset): void {
+  writer.int32(message.epoch);
+  writer.int64(message.endOffset);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A FetchResponse with the given fields; the others have the schema's defaults. */
@@ -503,6 +446,17 @@ export function createFetchResponse(fields: Partial<FetchResponse> = {}): FetchR
     sessionId: fields.sessionId ?? 0,
     responses: fields.responses ?? [],
     nodeEndpoints: fields.nodeEndpoints ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A NodeEndpoint with the given fields; the others have the schema's defaults. */
+export function createNodeEndpoint(fields: Partial<NodeEndpoint> = {}): NodeEndpoint {
+  return {
+    nodeId: fields.nodeId ?? 0,
+    host: fields.host ?? "",
+    port: fields.port ?? 0,
+    rack: fields.rack ?? null,
     unknownTags: fields.unknownTags ?? null,
   };
 }
@@ -531,6 +485,42 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
     abortedTransactions: fields.abortedTransactions === undefined ? [] : fields.abortedTransactions,
     preferredReadReplica: fields.preferredReadReplica ?? -1,
     records: fields.records ?? null,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A AbortedTransaction with the given fields; the others have the schema's defaults. */
+export function createAbortedTransaction(fields: Partial<AbortedTransaction> = {}): AbortedTransaction {
+  return {
+    producerId: fields.producerId ?? 0,
+    firstOffset: fields.firstOffset ?? 0,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A SnapshotId with the given fields; the others have the schema's defaults. */
+export function createSnapshotId(fields: Partial<SnapshotId> = {}): SnapshotId {
+  return {
+    endOffset: fields.endOffset ?? -1,
+    epoch: fields.epoch ?? -1,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A LeaderIdAndEpoch with the given fields; the others have the schema's defaults. */
+export function createLeaderIdAndEpoch(fields: Partial<LeaderIdAndEpoch> = {}): LeaderIdAndEpoch {
+  return {
+    leaderId: fields.leaderId ?? -1,
+    leaderEpoch: fields.leaderEpoch ?? -1,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A EpochEndOffset with the given fields; the others have the schema's defaults. */
+export function createEpochEndOffset(fields: Partial<EpochEndOffset> = {}): EpochEndOffset {
+  return {
+    epoch: fields.epoch ?? -1,
+    endOffset: fields.endOffset ?? -1,
     unknownTags: fields.unknownTags ?? null,
   };
 }

@@ -4,24 +4,6 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** Coordinator of FindCoordinatorResponse in all its versions. */
-export interface Coordinator {
-  /** Versions 4+. */
-  readonly key: string;
-  /** Versions 4+. */
-  readonly nodeId: number;
-  /** Versions 4+. */
-  readonly host: string;
-  /** Versions 4+. */
-  readonly port: number;
-  /** Versions 4+. */
-  readonly errorCode: number;
-  /** Versions 4+. */
-  readonly errorMessage: string | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message FindCoordinatorResponse in all its versions. */
 export interface FindCoordinatorResponse {
   /** Versions 1+. */
@@ -42,6 +24,18 @@ export interface FindCoordinatorResponse {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** Coordinator of FindCoordinatorResponse in all its versions. */
+export interface Coordinator {
+  readonly key: string;
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** Encoders of FindCoordinatorResponse by version; undefined where there is no such version. */
 export const findCoordinatorResponseEncoders: readonly (((writer: Writer, message: FindCoordinatorResponse) => void) | undefined)[] = [
   encodeFindCoordinatorResponseV0,
@@ -58,17 +52,6 @@ export function encodeFindCoordinatorResponse(writer: Writer, message: FindCoord
   const encode = findCoordinatorResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`FindCoordinatorResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 4-6. */
-function encodeCoordinatorV4(writer: Writer, message: Coordinator): void {
-  writer.compactString(message.key);
-  writer.int32(message.nodeId);
-  writer.compactString(message.host);
-  writer.int32(message.port);
-  writer.int16(message.errorCode);
-  writer.compactNullableString(message.errorMessage);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -117,17 +100,15 @@ function encodeFindCoordinatorResponseV4(writer: Writer, message: FindCoordinato
   writer.unknownTags(message.unknownTags);
 }
 
-/** A Coordinator with the given fields; the others have the schema's defaults. */
-export function createCoordinator(fields: Partial<Coordinator> = {}): Coordinator {
-  return {
-    key: fields.key ?? "",
-    nodeId: fields.nodeId ?? 0,
-    host: fields.host ?? "",
-    port: fields.port ?? 0,
-    errorCode: fields.errorCode ?? 0,
-    errorMessage: fields.errorMessage === undefined ? "" : fields.errorMessage,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 4-6. */
+function encodeCoordinatorV4(writer: Writer, message: Coordinator): void {
+  writer.compactString(message.key);
+  writer.int32(message.nodeId);
+  writer.compactString(message.host);
+  writer.int32(message.port);
+  writer.int16(message.errorCode);
+  writer.compactNullableString(message.errorMessage);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A FindCoordinatorResponse with the given fields; the others have the schema's defaults. */
@@ -140,6 +121,19 @@ export function createFindCoordinatorResponse(fields: Partial<FindCoordinatorRes
     host: fields.host ?? "",
     port: fields.port ?? 0,
     coordinators: fields.coordinators ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A Coordinator with the given fields; the others have the schema's defaults. */
+export function createCoordinator(fields: Partial<Coordinator> = {}): Coordinator {
+  return {
+    key: fields.key ?? "",
+    nodeId: fields.nodeId ?? 0,
+    host: fields.host ?? "",
+    port: fields.port ?? 0,
+    errorCode: fields.errorCode ?? 0,
+    errorMessage: fields.errorMessage === undefined ? "" : fields.errorMessage,
     unknownTags: fields.unknownTags ?? null,
   };
 }

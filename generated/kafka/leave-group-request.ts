@@ -5,18 +5,6 @@ import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 
-/** MemberIdentity of LeaveGroupRequest in all its versions. */
-export interface MemberIdentity {
-  /** Versions 3+. */
-  readonly memberId: string;
-  /** Versions 3+. */
-  readonly groupInstanceId: string | null;
-  /** Versions 5+. */
-  readonly reason: string | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message LeaveGroupRequest in all its versions. */
 export interface LeaveGroupRequest {
   readonly groupId: string;
@@ -24,6 +12,16 @@ export interface LeaveGroupRequest {
   readonly memberId: string;
   /** Versions 3+. */
   readonly members: readonly MemberIdentity[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** MemberIdentity of LeaveGroupRequest in all its versions. */
+export interface MemberIdentity {
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
+  /** Versions 5+. */
+  readonly reason: string | null;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -43,30 +41,6 @@ export function decodeLeaveGroupRequest(reader: Reader, version: number): LeaveG
   const decode = leaveGroupRequestDecoders[version];
   if (decode === undefined) throw new DecodeError(`LeaveGroupRequest has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Version 3. */
-function decodeMemberIdentityV3(reader: Reader): MemberIdentity {
-  const memberId = reader.string();
-  const groupInstanceId = reader.nullableString();
-  return { memberId, groupInstanceId, reason: null, unknownTags: null };
-}
-
-/** Version 4. */
-function decodeMemberIdentityV4(reader: Reader): MemberIdentity {
-  const memberId = reader.compactString();
-  const groupInstanceId = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { memberId, groupInstanceId, reason: null, unknownTags };
-}
-
-/** Version 5. */
-function decodeMemberIdentityV5(reader: Reader): MemberIdentity {
-  const memberId = reader.compactString();
-  const groupInstanceId = reader.compactNullableString();
-  const reason = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { memberId, groupInstanceId, reason, unknownTags };
 }
 
 /** Versions 0-2. */
@@ -106,4 +80,28 @@ function decodeLeaveGroupRequestV5(reader: Reader): LeaveGroupRequest {
   for (let at = 0; at < membersCount; at += 1) members[at] = decodeMemberIdentityV5(reader);
   const unknownTags = reader.unknownTags();
   return { groupId, memberId: "", members, unknownTags };
+}
+
+/** Version 3. */
+function decodeMemberIdentityV3(reader: Reader): MemberIdentity {
+  const memberId = reader.string();
+  const groupInstanceId = reader.nullableString();
+  return { memberId, groupInstanceId, reason: null, unknownTags: null };
+}
+
+/** Version 4. */
+function decodeMemberIdentityV4(reader: Reader): MemberIdentity {
+  const memberId = reader.compactString();
+  const groupInstanceId = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { memberId, groupInstanceId, reason: null, unknownTags };
+}
+
+/** Version 5. */
+function decodeMemberIdentityV5(reader: Reader): MemberIdentity {
+  const memberId = reader.compactString();
+  const groupInstanceId = reader.compactNullableString();
+  const reason = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { memberId, groupInstanceId, reason, unknownTags };
 }

@@ -4,18 +4,6 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** MemberResponse of LeaveGroupResponse in all its versions. */
-export interface MemberResponse {
-  /** Versions 3+. */
-  readonly memberId: string;
-  /** Versions 3+. */
-  readonly groupInstanceId: string | null;
-  /** Versions 3+. */
-  readonly errorCode: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message LeaveGroupResponse in all its versions. */
 export interface LeaveGroupResponse {
   /** Versions 1+. */
@@ -23,6 +11,15 @@ export interface LeaveGroupResponse {
   readonly errorCode: number;
   /** Versions 3+. */
   readonly members: readonly MemberResponse[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** MemberResponse of LeaveGroupResponse in all its versions. */
+export interface MemberResponse {
+  readonly memberId: string;
+  readonly groupInstanceId: string | null;
+  readonly errorCode: number;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -42,22 +39,6 @@ export function encodeLeaveGroupResponse(writer: Writer, message: LeaveGroupResp
   const encode = leaveGroupResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`LeaveGroupResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Version 3. */
-function encodeMemberResponseV3(writer: Writer, message: MemberResponse): void {
-  writer.string(message.memberId);
-  writer.nullableString(message.groupInstanceId);
-  writer.int16(message.errorCode);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "3");
-}
-
-/** Versions 4-5. */
-function encodeMemberResponseV4(writer: Writer, message: MemberResponse): void {
-  writer.compactString(message.memberId);
-  writer.compactNullableString(message.groupInstanceId);
-  writer.int16(message.errorCode);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -93,14 +74,20 @@ function encodeLeaveGroupResponseV4(writer: Writer, message: LeaveGroupResponse)
   writer.unknownTags(message.unknownTags);
 }
 
-/** A MemberResponse with the given fields; the others have the schema's defaults. */
-export function createMemberResponse(fields: Partial<MemberResponse> = {}): MemberResponse {
-  return {
-    memberId: fields.memberId ?? "",
-    groupInstanceId: fields.groupInstanceId === undefined ? "" : fields.groupInstanceId,
-    errorCode: fields.errorCode ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Version 3. */
+function encodeMemberResponseV3(writer: Writer, message: MemberResponse): void {
+  writer.string(message.memberId);
+  writer.nullableString(message.groupInstanceId);
+  writer.int16(message.errorCode);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "3");
+}
+
+/** Versions 4-5. */
+function encodeMemberResponseV4(writer: Writer, message: MemberResponse): void {
+  writer.compactString(message.memberId);
+  writer.compactNullableString(message.groupInstanceId);
+  writer.int16(message.errorCode);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A LeaveGroupResponse with the given fields; the others have the schema's defaults. */
@@ -109,6 +96,16 @@ export function createLeaveGroupResponse(fields: Partial<LeaveGroupResponse> = {
     throttleTimeMs: fields.throttleTimeMs ?? 0,
     errorCode: fields.errorCode ?? 0,
     members: fields.members ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A MemberResponse with the given fields; the others have the schema's defaults. */
+export function createMemberResponse(fields: Partial<MemberResponse> = {}): MemberResponse {
+  return {
+    memberId: fields.memberId ?? "",
+    groupInstanceId: fields.groupInstanceId === undefined ? "" : fields.groupInstanceId,
+    errorCode: fields.errorCode ?? 0,
     unknownTags: fields.unknownTags ?? null,
   };
 }

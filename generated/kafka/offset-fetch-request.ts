@@ -6,32 +6,6 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 
-/** OffsetFetchRequestGroup of OffsetFetchRequest in all its versions. */
-export interface OffsetFetchRequestGroup {
-  /** Versions 8+. */
-  readonly groupId: string;
-  /** Versions 9+. */
-  readonly memberId: string | null;
-  /** Versions 9+. */
-  readonly memberEpoch: number;
-  /** Versions 8+. */
-  readonly topics: readonly OffsetFetchRequestTopics[] | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** OffsetFetchRequestTopics of OffsetFetchRequest in all its versions. */
-export interface OffsetFetchRequestTopics {
-  /** Versions 8-9. */
-  readonly name: string;
-  /** Versions 10+. */
-  readonly topicId: string;
-  /** Versions 8+. */
-  readonly partitionIndexes: readonly number[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message OffsetFetchRequest in all its versions. */
 export interface OffsetFetchRequest {
   /** Versions 0-7. */
@@ -46,11 +20,32 @@ export interface OffsetFetchRequest {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** OffsetFetchRequestGroup of OffsetFetchRequest in all its versions. */
+export interface OffsetFetchRequestGroup {
+  readonly groupId: string;
+  /** Versions 9+. */
+  readonly memberId: string | null;
+  /** Versions 9+. */
+  readonly memberEpoch: number;
+  readonly topics: readonly OffsetFetchRequestTopics[] | null;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** OffsetFetchRequestTopics of OffsetFetchRequest in all its versions. */
+export interface OffsetFetchRequestTopics {
+  /** Versions 8-9. */
+  readonly name: string;
+  /** Versions 10+. */
+  readonly topicId: string;
+  readonly partitionIndexes: readonly number[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** OffsetFetchRequestTopic of OffsetFetchRequest in all its versions. */
 export interface OffsetFetchRequestTopic {
-  /** Versions 0-7. */
   readonly name: string;
-  /** Versions 0-7. */
   readonly partitionIndexes: readonly number[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
@@ -76,68 +71,6 @@ export function decodeOffsetFetchRequest(reader: Reader, version: number): Offse
   const decode = offsetFetchRequestDecoders[version];
   if (decode === undefined) throw new DecodeError(`OffsetFetchRequest has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Version 8. */
-function decodeOffsetFetchRequestGroupV8(reader: Reader): OffsetFetchRequestGroup {
-  const groupId = reader.compactString();
-  const topicsCount = reader.compactArrayCount(3);
-  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
-  if (topics !== null) {
-    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV8(reader);
-  }
-  const unknownTags = reader.unknownTags();
-  return { groupId, memberId: null, memberEpoch: -1, topics, unknownTags };
-}
-
-/** Version 9. */
-function decodeOffsetFetchRequestGroupV9(reader: Reader): OffsetFetchRequestGroup {
-  const groupId = reader.compactString();
-  const memberId = reader.compactNullableString();
-  const memberEpoch = reader.int32();
-  const topicsCount = reader.compactArrayCount(3);
-  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
-  if (topics !== null) {
-    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV8(reader);
-  }
-  const unknownTags = reader.unknownTags();
-  return { groupId, memberId, memberEpoch, topics, unknownTags };
-}
-
-/** Version 10. */
-function decodeOffsetFetchRequestGroupV10(reader: Reader): OffsetFetchRequestGroup {
-  const groupId = reader.compactString();
-  const memberId = reader.compactNullableString();
-  const memberEpoch = reader.int32();
-  const topicsCount = reader.compactArrayCount(18);
-  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
-  if (topics !== null) {
-    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV10(reader);
-  }
-  const unknownTags = reader.unknownTags();
-  return { groupId, memberId, memberEpoch, topics, unknownTags };
-}
-
-/** Versions 8-9. */
-function decodeOffsetFetchRequestTopicsV8(reader: Reader): OffsetFetchRequestTopics {
-  const name = reader.compactString();
-  const partitionIndexesCount = reader.compactArrayCount(4);
-  if (partitionIndexesCount < 0) throw reader.unexpectedNull("OffsetFetchRequest.OffsetFetchRequestTopics.PartitionIndexes");
-  const partitionIndexes = newArray<number>(partitionIndexesCount);
-  for (let at = 0; at < partitionIndexesCount; at += 1) partitionIndexes[at] = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { name, topicId: ZERO_UUID, partitionIndexes, unknownTags };
-}
-
-/** Version 10. */
-function decodeOffsetFetchRequestTopicsV10(reader: Reader): OffsetFetchRequestTopics {
-  const topicId = reader.uuid();
-  const partitionIndexesCount = reader.compactArrayCount(4);
-  if (partitionIndexesCount < 0) throw reader.unexpectedNull("OffsetFetchRequest.OffsetFetchRequestTopics.PartitionIndexes");
-  const partitionIndexes = newArray<number>(partitionIndexesCount);
-  for (let at = 0; at < partitionIndexesCount; at += 1) partitionIndexes[at] = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { name: "", topicId, partitionIndexes, unknownTags };
 }
 
 /** Versions 0-1. */
@@ -217,6 +150,68 @@ function decodeOffsetFetchRequestV10(reader: Reader): OffsetFetchRequest {
   const requireStable = reader.bool();
   const unknownTags = reader.unknownTags();
   return { groupId: "", topics: [], groups, requireStable, unknownTags };
+}
+
+/** Version 8. */
+function decodeOffsetFetchRequestGroupV8(reader: Reader): OffsetFetchRequestGroup {
+  const groupId = reader.compactString();
+  const topicsCount = reader.compactArrayCount(3);
+  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
+  if (topics !== null) {
+    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV8(reader);
+  }
+  const unknownTags = reader.unknownTags();
+  return { groupId, memberId: null, memberEpoch: -1, topics, unknownTags };
+}
+
+/** Version 9. */
+function decodeOffsetFetchRequestGroupV9(reader: Reader): OffsetFetchRequestGroup {
+  const groupId = reader.compactString();
+  const memberId = reader.compactNullableString();
+  const memberEpoch = reader.int32();
+  const topicsCount = reader.compactArrayCount(3);
+  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
+  if (topics !== null) {
+    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV8(reader);
+  }
+  const unknownTags = reader.unknownTags();
+  return { groupId, memberId, memberEpoch, topics, unknownTags };
+}
+
+/** Version 10. */
+function decodeOffsetFetchRequestGroupV10(reader: Reader): OffsetFetchRequestGroup {
+  const groupId = reader.compactString();
+  const memberId = reader.compactNullableString();
+  const memberEpoch = reader.int32();
+  const topicsCount = reader.compactArrayCount(18);
+  const topics = topicsCount < 0 ? null : newArray<OffsetFetchRequestTopics>(topicsCount);
+  if (topics !== null) {
+    for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchRequestTopicsV10(reader);
+  }
+  const unknownTags = reader.unknownTags();
+  return { groupId, memberId, memberEpoch, topics, unknownTags };
+}
+
+/** Versions 8-9. */
+function decodeOffsetFetchRequestTopicsV8(reader: Reader): OffsetFetchRequestTopics {
+  const name = reader.compactString();
+  const partitionIndexesCount = reader.compactArrayCount(4);
+  if (partitionIndexesCount < 0) throw reader.unexpectedNull("OffsetFetchRequest.OffsetFetchRequestTopics.PartitionIndexes");
+  const partitionIndexes = newArray<number>(partitionIndexesCount);
+  for (let at = 0; at < partitionIndexesCount; at += 1) partitionIndexes[at] = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { name, topicId: ZERO_UUID, partitionIndexes, unknownTags };
+}
+
+/** Version 10. */
+function decodeOffsetFetchRequestTopicsV10(reader: Reader): OffsetFetchRequestTopics {
+  const topicId = reader.uuid();
+  const partitionIndexesCount = reader.compactArrayCount(4);
+  if (partitionIndexesCount < 0) throw reader.unexpectedNull("OffsetFetchRequest.OffsetFetchRequestTopics.PartitionIndexes");
+  const partitionIndexes = newArray<number>(partitionIndexesCount);
+  for (let at = 0; at < partitionIndexesCount; at += 1) partitionIndexes[at] = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { name: "", topicId, partitionIndexes, unknownTags };
 }
 
 /** Versions 0-5. */

@@ -5,46 +5,6 @@ import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** OffsetFetchResponseGroup of OffsetFetchResponse in all its versions. */
-export interface OffsetFetchResponseGroup {
-  /** Versions 8+. */
-  readonly groupId: string;
-  /** Versions 8+. */
-  readonly topics: readonly OffsetFetchResponseTopics[];
-  /** Versions 8+. */
-  readonly errorCode: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** OffsetFetchResponseTopics of OffsetFetchResponse in all its versions. */
-export interface OffsetFetchResponseTopics {
-  /** Versions 8-9. */
-  readonly name: string;
-  /** Versions 10+. */
-  readonly topicId: string;
-  /** Versions 8+. */
-  readonly partitions: readonly OffsetFetchResponsePartitions[];
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** OffsetFetchResponsePartitions of OffsetFetchResponse in all its versions. */
-export interface OffsetFetchResponsePartitions {
-  /** Versions 8+. */
-  readonly partitionIndex: number;
-  /** Versions 8+. */
-  readonly committedOffset: number;
-  /** Versions 8+. */
-  readonly committedLeaderEpoch: number;
-  /** Versions 8+. */
-  readonly metadata: string | null;
-  /** Versions 8+. */
-  readonly errorCode: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message OffsetFetchResponse in all its versions. */
 export interface OffsetFetchResponse {
   /** Versions 3+. */
@@ -59,11 +19,40 @@ export interface OffsetFetchResponse {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** OffsetFetchResponseGroup of OffsetFetchResponse in all its versions. */
+export interface OffsetFetchResponseGroup {
+  readonly groupId: string;
+  readonly topics: readonly OffsetFetchResponseTopics[];
+  readonly errorCode: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** OffsetFetchResponseTopics of OffsetFetchResponse in all its versions. */
+export interface OffsetFetchResponseTopics {
+  /** Versions 8-9. */
+  readonly name: string;
+  /** Versions 10+. */
+  readonly topicId: string;
+  readonly partitions: readonly OffsetFetchResponsePartitions[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** OffsetFetchResponsePartitions of OffsetFetchResponse in all its versions. */
+export interface OffsetFetchResponsePartitions {
+  readonly partitionIndex: number;
+  readonly committedOffset: number;
+  readonly committedLeaderEpoch: number;
+  readonly metadata: string | null;
+  readonly errorCode: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** OffsetFetchResponseTopic of OffsetFetchResponse in all its versions. */
 export interface OffsetFetchResponseTopic {
-  /** Versions 0-7. */
   readonly name: string;
-  /** Versions 0-7. */
   readonly partitions: readonly OffsetFetchResponsePartition[];
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
@@ -71,15 +60,11 @@ export interface OffsetFetchResponseTopic {
 
 /** OffsetFetchResponsePartition of OffsetFetchResponse in all its versions. */
 export interface OffsetFetchResponsePartition {
-  /** Versions 0-7. */
   readonly partitionIndex: number;
-  /** Versions 0-7. */
   readonly committedOffset: number;
   /** Versions 5-7. */
   readonly committedLeaderEpoch: number;
-  /** Versions 0-7. */
   readonly metadata: string | null;
-  /** Versions 0-7. */
   readonly errorCode: number;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
@@ -105,50 +90,6 @@ export function encodeOffsetFetchResponse(writer: Writer, message: OffsetFetchRe
   const encode = offsetFetchResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`OffsetFetchResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 8-9. */
-function encodeOffsetFetchResponseGroupV8(writer: Writer, message: OffsetFetchResponseGroup): void {
-  writer.compactString(message.groupId);
-  writer.compactArrayCount(message.topics.length);
-  for (const element of message.topics) encodeOffsetFetchResponseTopicsV8(writer, element);
-  writer.int16(message.errorCode);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 10. */
-function encodeOffsetFetchResponseGroupV10(writer: Writer, message: OffsetFetchResponseGroup): void {
-  writer.compactString(message.groupId);
-  writer.compactArrayCount(message.topics.length);
-  for (const element of message.topics) encodeOffsetFetchResponseTopicsV10(writer, element);
-  writer.int16(message.errorCode);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 8-9. */
-function encodeOffsetFetchResponseTopicsV8(writer: Writer, message: OffsetFetchResponseTopics): void {
-  writer.compactString(message.name);
-  writer.compactArrayCount(message.partitions.length);
-  for (const element of message.partitions) encodeOffsetFetchResponsePartitionsV8(writer, element);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 10. */
-function encodeOffsetFetchResponseTopicsV10(writer: Writer, message: OffsetFetchResponseTopics): void {
-  writer.uuid(message.topicId);
-  writer.compactArrayCount(message.partitions.length);
-  for (const element of message.partitions) encodeOffsetFetchResponsePartitionsV8(writer, element);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 8-10. */
-function encodeOffsetFetchResponsePartitionsV8(writer: Writer, message: OffsetFetchResponsePartitions): void {
-  writer.int32(message.partitionIndex);
-  writer.int64(message.committedOffset);
-  writer.int32(message.committedLeaderEpoch);
-  writer.compactNullableString(message.metadata);
-  writer.int16(message.errorCode);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-1. */
@@ -216,6 +157,50 @@ function encodeOffsetFetchResponseV10(writer: Writer, message: OffsetFetchRespon
   writer.unknownTags(message.unknownTags);
 }
 
+/** Versions 8-9. */
+function encodeOffsetFetchResponseGroupV8(writer: Writer, message: OffsetFetchResponseGroup): void {
+  writer.compactString(message.groupId);
+  writer.compactArrayCount(message.topics.length);
+  for (const element of message.topics) encodeOffsetFetchResponseTopicsV8(writer, element);
+  writer.int16(message.errorCode);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 10. */
+function encodeOffsetFetchResponseGroupV10(writer: Writer, message: OffsetFetchResponseGroup): void {
+  writer.compactString(message.groupId);
+  writer.compactArrayCount(message.topics.length);
+  for (const element of message.topics) encodeOffsetFetchResponseTopicsV10(writer, element);
+  writer.int16(message.errorCode);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 8-9. */
+function encodeOffsetFetchResponseTopicsV8(writer: Writer, message: OffsetFetchResponseTopics): void {
+  writer.compactString(message.name);
+  writer.compactArrayCount(message.partitions.length);
+  for (const element of message.partitions) encodeOffsetFetchResponsePartitionsV8(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 10. */
+function encodeOffsetFetchResponseTopicsV10(writer: Writer, message: OffsetFetchResponseTopics): void {
+  writer.uuid(message.topicId);
+  writer.compactArrayCount(message.partitions.length);
+  for (const element of message.partitions) encodeOffsetFetchResponsePartitionsV8(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 8-10. */
+function encodeOffsetFetchResponsePartitionsV8(writer: Writer, message: OffsetFetchResponsePartitions): void {
+  writer.int32(message.partitionIndex);
+  writer.int64(message.committedOffset);
+  writer.int32(message.committedLeaderEpoch);
+  writer.compactNullableString(message.metadata);
+  writer.int16(message.errorCode);
+  writer.unknownTags(message.unknownTags);
+}
+
 /** Versions 0-4. */
 function encodeOffsetFetchResponseTopicV0(writer: Writer, message: OffsetFetchResponseTopic): void {
   writer.string(message.name);
@@ -269,6 +254,17 @@ function encodeOffsetFetchResponsePartitionV6(writer: Writer, message: OffsetFet
   writer.unknownTags(message.unknownTags);
 }
 
+/** A OffsetFetchResponse with the given fields; the others have the schema's defaults. */
+export function createOffsetFetchResponse(fields: Partial<OffsetFetchResponse> = {}): OffsetFetchResponse {
+  return {
+    throttleTimeMs: fields.throttleTimeMs ?? 0,
+    topics: fields.topics ?? [],
+    errorCode: fields.errorCode ?? 0,
+    groups: fields.groups ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
 /** A OffsetFetchResponseGroup with the given fields; the others have the schema's defaults. */
 export function createOffsetFetchResponseGroup(fields: Partial<OffsetFetchResponseGroup> = {}): OffsetFetchResponseGroup {
   return {
@@ -297,17 +293,6 @@ export function createOffsetFetchResponsePartitions(fields: Partial<OffsetFetchR
     committedLeaderEpoch: fields.committedLeaderEpoch ?? -1,
     metadata: fields.metadata === undefined ? "" : fields.metadata,
     errorCode: fields.errorCode ?? 0,
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
-/** A OffsetFetchResponse with the given fields; the others have the schema's defaults. */
-export function createOffsetFetchResponse(fields: Partial<OffsetFetchResponse> = {}): OffsetFetchResponse {
-  return {
-    throttleTimeMs: fields.throttleTimeMs ?? 0,
-    topics: fields.topics ?? [],
-    errorCode: fields.errorCode ?? 0,
-    groups: fields.groups ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }

@@ -5,40 +5,6 @@ import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 
-/** NodeEndpoint of ProduceResponse in all its versions. */
-export interface NodeEndpoint {
-  /** Versions 10+. */
-  readonly nodeId: number;
-  /** Versions 10+. */
-  readonly host: string;
-  /** Versions 10+. */
-  readonly port: number;
-  /** Versions 10+. */
-  readonly rack: string | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** LeaderIdAndEpoch of ProduceResponse in all its versions. */
-export interface LeaderIdAndEpoch {
-  /** Versions 10+. */
-  readonly leaderId: number;
-  /** Versions 10+. */
-  readonly leaderEpoch: number;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
-/** BatchIndexAndErrorMessage of ProduceResponse in all its versions. */
-export interface BatchIndexAndErrorMessage {
-  /** Versions 8+. */
-  readonly batchIndex: number;
-  /** Versions 8+. */
-  readonly batchIndexErrorMessage: string | null;
-  /** Tagged fields that this schema does not name. */
-  readonly unknownTags: readonly UnknownTag[] | null;
-}
-
 /** The message ProduceResponse in all its versions. */
 export interface ProduceResponse {
   readonly responses: readonly TopicProduceResponse[];
@@ -46,6 +12,16 @@ export interface ProduceResponse {
   readonly throttleTimeMs: number;
   /** Versions 10+. */
   readonly nodeEndpoints: readonly NodeEndpoint[];
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** NodeEndpoint of ProduceResponse in all its versions. */
+export interface NodeEndpoint {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
   /** Tagged fields that this schema does not name. */
   readonly unknownTags: readonly UnknownTag[] | null;
 }
@@ -80,6 +56,22 @@ export interface PartitionProduceResponse {
   readonly unknownTags: readonly UnknownTag[] | null;
 }
 
+/** LeaderIdAndEpoch of ProduceResponse in all its versions. */
+export interface LeaderIdAndEpoch {
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
+/** BatchIndexAndErrorMessage of ProduceResponse in all its versions. */
+export interface BatchIndexAndErrorMessage {
+  readonly batchIndex: number;
+  readonly batchIndexErrorMessage: string | null;
+  /** Tagged fields that this schema does not name. */
+  readonly unknownTags: readonly UnknownTag[] | null;
+}
+
 /** Encoders of ProduceResponse by version; undefined where there is no such version. */
 export const produceResponseEncoders: readonly (((writer: Writer, message: ProduceResponse) => void) | undefined)[] = [
   encodeProduceResponseV0,
@@ -103,36 +95,6 @@ export function encodeProduceResponse(writer: Writer, message: ProduceResponse, 
   const encode = produceResponseEncoders[version];
   if (encode === undefined) throw new EncodeError(`ProduceResponse has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 10-13. */
-function encodeNodeEndpointV10(writer: Writer, message: NodeEndpoint): void {
-  writer.int32(message.nodeId);
-  writer.compactString(message.host);
-  writer.int32(message.port);
-  writer.compactNullableString(message.rack);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 10-13. */
-function encodeLeaderIdAndEpochV10(writer: Writer, message: LeaderIdAndEpoch): void {
-  writer.int32(message.leaderId);
-  writer.int32(message.leaderEpoch);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 8. */
-function encodeBatchIndexAndErrorMessageV8(writer: Writer, message: BatchIndexAndErrorMessage): void {
-  writer.int32(message.batchIndex);
-  writer.nullableString(message.batchIndexErrorMessage);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "8");
-}
-
-/** Versions 9-13. */
-function encodeBatchIndexAndErrorMessageV9(writer: Writer, message: BatchIndexAndErrorMessage): void {
-  writer.int32(message.batchIndex);
-  writer.compactNullableString(message.batchIndexErrorMessage);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Version 0. */
@@ -222,6 +184,15 @@ function encodeProduceResponseV13(writer: Writer, message: ProduceResponse): voi
     writer.closeTag(mark);
   }
   writer.unknownTagsFrom(message.unknownTags, next);
+}
+
+/** Versions 10-13. */
+function encodeNodeEndpointV10(writer: Writer, message: NodeEndpoint): void {
+  writer.int32(message.nodeId);
+  writer.compactString(message.host);
+  writer.int32(message.port);
+  writer.compactNullableString(message.rack);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-1. */
@@ -360,33 +331,25 @@ function encodePartitionProduceResponseV10(writer: Writer, message: PartitionPro
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
-/** A NodeEndpoint with the given fields; the others have the schema's defaults. */
-export function createNodeEndpoint(fields: Partial<NodeEndpoint> = {}): NodeEndpoint {
-  return {
-    nodeId: fields.nodeId ?? 0,
-    host: fields.host ?? "",
-    port: fields.port ?? 0,
-    rack: fields.rack ?? null,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 10-13. */
+function encodeLeaderIdAndEpochV10(writer: Writer, message: LeaderIdAndEpoch): void {
+  writer.int32(message.leaderId);
+  writer.int32(message.leaderEpoch);
+  writer.unknownTags(message.unknownTags);
 }
 
-/** A LeaderIdAndEpoch with the given fields; the others have the schema's defaults. */
-export function createLeaderIdAndEpoch(fields: Partial<LeaderIdAndEpoch> = {}): LeaderIdAndEpoch {
-  return {
-    leaderId: fields.leaderId ?? -1,
-    leaderEpoch: fields.leaderEpoch ?? -1,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Version 8. */
+function encodeBatchIndexAndErrorMessageV8(writer: Writer, message: BatchIndexAndErrorMessage): void {
+  writer.int32(message.batchIndex);
+  writer.nullableString(message.batchIndexErrorMessage);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "8");
 }
 
-/** A BatchIndexAndErrorMessage with the given fields; the others have the schema's defaults. */
-export function createBatchIndexAndErrorMessage(fields: Partial<BatchIndexAndErrorMessage> = {}): BatchIndexAndErrorMessage {
-  return {
-    batchIndex: fields.batchIndex ?? 0,
-    batchIndexErrorMessage: fields.batchIndexErrorMessage ?? null,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 9-13. */
+function encodeBatchIndexAndErrorMessageV9(writer: Writer, message: BatchIndexAndErrorMessage): void {
+  writer.int32(message.batchIndex);
+  writer.compactNullableString(message.batchIndexErrorMessage);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A ProduceResponse with the given fields; the others have the schema's defaults. */
@@ -395,6 +358,17 @@ export function createProduceResponse(fields: Partial<ProduceResponse> = {}): Pr
     responses: fields.responses ?? [],
     throttleTimeMs: fields.throttleTimeMs ?? 0,
     nodeEndpoints: fields.nodeEndpoints ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A NodeEndpoint with the given fields; the others have the schema's defaults. */
+export function createNodeEndpoint(fields: Partial<NodeEndpoint> = {}): NodeEndpoint {
+  return {
+    nodeId: fields.nodeId ?? 0,
+    host: fields.host ?? "",
+    port: fields.port ?? 0,
+    rack: fields.rack ?? null,
     unknownTags: fields.unknownTags ?? null,
   };
 }
@@ -420,6 +394,24 @@ export function createPartitionProduceResponse(fields: Partial<PartitionProduceR
     recordErrors: fields.recordErrors ?? [],
     errorMessage: fields.errorMessage ?? null,
     currentLeader: fields.currentLeader ?? defaultLeaderIdAndEpoch,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A LeaderIdAndEpoch with the given fields; the others have the schema's defaults. */
+export function createLeaderIdAndEpoch(fields: Partial<LeaderIdAndEpoch> = {}): LeaderIdAndEpoch {
+  return {
+    leaderId: fields.leaderId ?? -1,
+    leaderEpoch: fields.leaderEpoch ?? -1,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A BatchIndexAndErrorMessage with the given fields; the others have the schema's defaults. */
+export function createBatchIndexAndErrorMessage(fields: Partial<BatchIndexAndErrorMessage> = {}): BatchIndexAndErrorMessage {
+  return {
+    batchIndex: fields.batchIndex ?? 0,
+    batchIndexErrorMessage: fields.batchIndexErrorMessage ?? null,
     unknownTags: fields.unknownTags ?? null,
   };
 }

@@ -5,8 +5,8 @@ import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 import type {
   AddPartitionsToTxnTopic,
-  AddPartitionsToTxnRequest,
   AddPartitionsToTxnTransaction,
+  AddPartitionsToTxnRequest,
 } from "../kafka/add-partitions-to-txn-request.ts";
 import { values } from "./values.ts";
 
@@ -25,17 +25,6 @@ export function encodeAddPartitionsToTxnRequest(writer: Writer, message: AddPart
   const encode = addPartitionsToTxnRequestEncoders[version];
   if (encode === undefined) throw new EncodeError(`AddPartitionsToTxnRequest has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 4-5. */
-function encodeAddPartitionsToTxnTransactionV4(writer: Writer, message: AddPartitionsToTxnTransaction): void {
-  writer.compactString(message.transactionalId);
-  writer.int64(message.producerId);
-  writer.int16(message.producerEpoch);
-  writer.bool(message.verifyOnly);
-  writer.compactArrayCount(message.topics.length);
-  for (const element of message.topics) encodeAddPartitionsToTxnTopicV3(writer, element);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-2. */
@@ -71,6 +60,17 @@ function encodeAddPartitionsToTxnRequestV4(writer: Writer, message: AddPartition
   writer.unknownTags(message.unknownTags);
 }
 
+/** Versions 4-5. */
+function encodeAddPartitionsToTxnTransactionV4(writer: Writer, message: AddPartitionsToTxnTransaction): void {
+  writer.compactString(message.transactionalId);
+  writer.int64(message.producerId);
+  writer.int16(message.producerEpoch);
+  writer.bool(message.verifyOnly);
+  writer.compactArrayCount(message.topics.length);
+  for (const element of message.topics) encodeAddPartitionsToTxnTopicV3(writer, element);
+  writer.unknownTags(message.unknownTags);
+}
+
 /** Versions 0-2. */
 function encodeAddPartitionsToTxnTopicV0(writer: Writer, message: AddPartitionsToTxnTopic): void {
   writer.string(message.name);
@@ -87,18 +87,6 @@ function encodeAddPartitionsToTxnTopicV3(writer: Writer, message: AddPartitionsT
   writer.unknownTags(message.unknownTags);
 }
 
-/** A AddPartitionsToTxnTransaction with the given fields; the others have the schema's defaults. */
-export function createAddPartitionsToTxnTransaction(fields: Partial<AddPartitionsToTxnTransaction> = {}): AddPartitionsToTxnTransaction {
-  return {
-    transactionalId: fields.transactionalId ?? "",
-    producerId: fields.producerId ?? 0,
-    producerEpoch: fields.producerEpoch ?? 0,
-    verifyOnly: fields.verifyOnly ?? false,
-    topics: fields.topics ?? [],
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
 /** A AddPartitionsToTxnRequest with the given fields; the others have the schema's defaults. */
 export function createAddPartitionsToTxnRequest(fields: Partial<AddPartitionsToTxnRequest> = {}): AddPartitionsToTxnRequest {
   return {
@@ -107,6 +95,18 @@ export function createAddPartitionsToTxnRequest(fields: Partial<AddPartitionsToT
     v3AndBelowProducerId: fields.v3AndBelowProducerId ?? 0,
     v3AndBelowProducerEpoch: fields.v3AndBelowProducerEpoch ?? 0,
     v3AndBelowTopics: fields.v3AndBelowTopics ?? [],
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A AddPartitionsToTxnTransaction with the given fields; the others have the schema's defaults. */
+export function createAddPartitionsToTxnTransaction(fields: Partial<AddPartitionsToTxnTransaction> = {}): AddPartitionsToTxnTransaction {
+  return {
+    transactionalId: fields.transactionalId ?? "",
+    producerId: fields.producerId ?? 0,
+    producerEpoch: fields.producerEpoch ?? 0,
+    verifyOnly: fields.verifyOnly ?? false,
+    topics: fields.topics ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }
@@ -120,17 +120,6 @@ export function createAddPartitionsToTxnTopic(fields: Partial<AddPartitionsToTxn
   };
 }
 
-function addPartitionsToTxnTransactionArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnTransaction> {
-  return fc.record({
-    transactionalId: version >= 4 ? values.string : fc.constant(""),
-    producerId: version >= 4 ? values.int64 : fc.constant(0),
-    producerEpoch: version >= 4 ? values.int16 : fc.constant(0),
-    verifyOnly: version >= 4 ? values.bool : fc.constant(false),
-    topics: version >= 4 ? values.arrayOf(addPartitionsToTxnTopicArbitrary(version)) : fc.constant([]),
-    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
-  });
-}
-
 /** Any AddPartitionsToTxnRequest that `version` can carry. */
 export function addPartitionsToTxnRequestArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnRequest> {
   return fc.record({
@@ -139,6 +128,17 @@ export function addPartitionsToTxnRequestArbitrary(version: number): fc.Arbitrar
     v3AndBelowProducerId: version <= 3 ? values.int64 : fc.constant(0),
     v3AndBelowProducerEpoch: version <= 3 ? values.int16 : fc.constant(0),
     v3AndBelowTopics: version <= 3 ? values.arrayOf(addPartitionsToTxnTopicArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function addPartitionsToTxnTransactionArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnTransaction> {
+  return fc.record({
+    transactionalId: values.string,
+    producerId: values.int64,
+    producerEpoch: values.int16,
+    verifyOnly: values.bool,
+    topics: values.arrayOf(addPartitionsToTxnTopicArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -7,8 +7,8 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type {
   AddPartitionsToTxnPartitionResult,
   AddPartitionsToTxnTopicResult,
-  AddPartitionsToTxnResponse,
   AddPartitionsToTxnResult,
+  AddPartitionsToTxnResponse,
 } from "../kafka/add-partitions-to-txn-response.ts";
 import { values } from "./values.ts";
 
@@ -27,17 +27,6 @@ export function decodeAddPartitionsToTxnResponse(reader: Reader, version: number
   const decode = addPartitionsToTxnResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`AddPartitionsToTxnResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 4-5. */
-function decodeAddPartitionsToTxnResultV4(reader: Reader): AddPartitionsToTxnResult {
-  const transactionalId = reader.compactString();
-  const topicResultsCount = reader.compactArrayCount(3);
-  if (topicResultsCount < 0) throw reader.unexpectedNull("AddPartitionsToTxnResponse.AddPartitionsToTxnResult.TopicResults");
-  const topicResults = newArray<AddPartitionsToTxnTopicResult>(topicResultsCount);
-  for (let at = 0; at < topicResultsCount; at += 1) topicResults[at] = decodeAddPartitionsToTxnTopicResultV3(reader);
-  const unknownTags = reader.unknownTags();
-  return { transactionalId, topicResults, unknownTags };
 }
 
 /** Versions 0-2. */
@@ -71,6 +60,17 @@ function decodeAddPartitionsToTxnResponseV4(reader: Reader): AddPartitionsToTxnR
   for (let at = 0; at < resultsByTransactionCount; at += 1) resultsByTransaction[at] = decodeAddPartitionsToTxnResultV4(reader);
   const unknownTags = reader.unknownTags();
   return { throttleTimeMs, errorCode, resultsByTransaction, resultsByTopicV3AndBelow: [], unknownTags };
+}
+
+/** Versions 4-5. */
+function decodeAddPartitionsToTxnResultV4(reader: Reader): AddPartitionsToTxnResult {
+  const transactionalId = reader.compactString();
+  const topicResultsCount = reader.compactArrayCount(3);
+  if (topicResultsCount < 0) throw reader.unexpectedNull("AddPartitionsToTxnResponse.AddPartitionsToTxnResult.TopicResults");
+  const topicResults = newArray<AddPartitionsToTxnTopicResult>(topicResultsCount);
+  for (let at = 0; at < topicResultsCount; at += 1) topicResults[at] = decodeAddPartitionsToTxnTopicResultV3(reader);
+  const unknownTags = reader.unknownTags();
+  return { transactionalId, topicResults, unknownTags };
 }
 
 /** Versions 0-2. */
@@ -109,14 +109,6 @@ function decodeAddPartitionsToTxnPartitionResultV3(reader: Reader): AddPartition
   return { partitionIndex, partitionErrorCode, unknownTags };
 }
 
-function addPartitionsToTxnResultArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnResult> {
-  return fc.record({
-    transactionalId: version >= 4 ? values.string : fc.constant(""),
-    topicResults: version >= 4 ? values.arrayOf(addPartitionsToTxnTopicResultArbitrary(version)) : fc.constant([]),
-    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
-  });
-}
-
 /** Any AddPartitionsToTxnResponse that `version` can carry. */
 export function addPartitionsToTxnResponseArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnResponse> {
   return fc.record({
@@ -124,6 +116,14 @@ export function addPartitionsToTxnResponseArbitrary(version: number): fc.Arbitra
     errorCode: version >= 4 ? values.int16 : fc.constant(0),
     resultsByTransaction: version >= 4 ? values.arrayOf(addPartitionsToTxnResultArbitrary(version)) : fc.constant([]),
     resultsByTopicV3AndBelow: version <= 3 ? values.arrayOf(addPartitionsToTxnTopicResultArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function addPartitionsToTxnResultArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnResult> {
+  return fc.record({
+    transactionalId: values.string,
+    topicResults: values.arrayOf(addPartitionsToTxnTopicResultArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -7,9 +7,9 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import type {
   ApiVersion,
-  ApiVersionsResponse,
   SupportedFeatureKey,
   FinalizedFeatureKey,
+  ApiVersionsResponse,
 } from "../kafka/api-versions-response.ts";
 import { values } from "./values.ts";
 
@@ -27,24 +27,6 @@ export function decodeApiVersionsResponse(reader: Reader, version: number): ApiV
   const decode = apiVersionsResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`ApiVersionsResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 3-4. */
-function decodeFinalizedFeatureKeyV3(reader: Reader): FinalizedFeatureKey {
-  const name = reader.compactString();
-  const maxVersionLevel = reader.int16();
-  const minVersionLevel = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { name, maxVersionLevel, minVersionLevel, unknownTags };
-}
-
-/** Versions 3-4. */
-function decodeSupportedFeatureKeyV3(reader: Reader): SupportedFeatureKey {
-  const name = reader.compactString();
-  const minVersion = reader.int16();
-  const maxVersion = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { name, minVersion, maxVersion, unknownTags };
 }
 
 /** Version 0. */
@@ -146,6 +128,24 @@ function decodeApiVersionsResponseV3(reader: Reader): ApiVersionsResponse {
   };
 }
 
+/** Versions 3-4. */
+function decodeFinalizedFeatureKeyV3(reader: Reader): FinalizedFeatureKey {
+  const name = reader.compactString();
+  const maxVersionLevel = reader.int16();
+  const minVersionLevel = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { name, maxVersionLevel, minVersionLevel, unknownTags };
+}
+
+/** Versions 3-4. */
+function decodeSupportedFeatureKeyV3(reader: Reader): SupportedFeatureKey {
+  const name = reader.compactString();
+  const minVersion = reader.int16();
+  const maxVersion = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { name, minVersion, maxVersion, unknownTags };
+}
+
 /** Versions 0-2. */
 function decodeApiVersionV0(reader: Reader): ApiVersion {
   const apiKey = reader.int16();
@@ -163,24 +163,6 @@ function decodeApiVersionV3(reader: Reader): ApiVersion {
   return { apiKey, minVersion, maxVersion, unknownTags };
 }
 
-function finalizedFeatureKeyArbitrary(version: number): fc.Arbitrary<FinalizedFeatureKey> {
-  return fc.record({
-    name: version >= 3 ? values.string : fc.constant(""),
-    maxVersionLevel: version >= 3 ? values.int16 : fc.constant(0),
-    minVersionLevel: version >= 3 ? values.int16 : fc.constant(0),
-    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function supportedFeatureKeyArbitrary(version: number): fc.Arbitrary<SupportedFeatureKey> {
-  return fc.record({
-    name: version >= 3 ? values.string : fc.constant(""),
-    minVersion: version >= 3 ? values.int16 : fc.constant(0),
-    maxVersion: version >= 3 ? values.int16 : fc.constant(0),
-    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
-  });
-}
-
 /** Any ApiVersionsResponse that `version` can carry. */
 export function apiVersionsResponseArbitrary(version: number): fc.Arbitrary<ApiVersionsResponse> {
   return fc.record({
@@ -191,6 +173,24 @@ export function apiVersionsResponseArbitrary(version: number): fc.Arbitrary<ApiV
     finalizedFeaturesEpoch: version >= 3 ? values.int64 : fc.constant(-1),
     finalizedFeatures: version >= 3 ? values.arrayOf(finalizedFeatureKeyArbitrary(version)) : fc.constant([]),
     zkMigrationReady: version >= 3 ? values.bool : fc.constant(false),
+    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function finalizedFeatureKeyArbitrary(version: number): fc.Arbitrary<FinalizedFeatureKey> {
+  return fc.record({
+    name: values.string,
+    maxVersionLevel: values.int16,
+    minVersionLevel: values.int16,
+    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function supportedFeatureKeyArbitrary(version: number): fc.Arbitrary<SupportedFeatureKey> {
+  return fc.record({
+    name: values.string,
+    minVersion: values.int16,
+    maxVersion: values.int16,
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -114,7 +114,7 @@ export function consumerGroupHeartbeatRequestArbitrary(version: number): fc.Arbi
     rackId: fc.option(values.string),
     rebalanceTimeoutMs: values.int32,
     subscribedTopicNames: fc.option(values.arrayOf(values.string)),
-    subscribedTopicRegex: version >= 1 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(null),
+    subscribedTopicRegex: version >= 1 ? fc.option(values.string) : fc.constant(null),
     serverAssignor: fc.option(values.string),
     topicPartitions: fc.option(values.arrayOf(topicPartitionsArbitrary(version))),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -88,8 +88,8 @@ export function createCreatableRenewers(fields: Partial<CreatableRenewers> = {})
 /** Any CreateDelegationTokenRequest that `version` can carry. */
 export function createDelegationTokenRequestArbitrary(version: number): fc.Arbitrary<CreateDelegationTokenRequest> {
   return fc.record({
-    ownerPrincipalType: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(""),
-    ownerPrincipalName: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(""),
+    ownerPrincipalType: version >= 3 ? fc.option(values.string) : fc.constant(""),
+    ownerPrincipalName: version >= 3 ? fc.option(values.string) : fc.constant(""),
     renewers: values.arrayOf(creatableRenewersArbitrary(version)),
     maxLifetimeMs: values.int64Big,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -7,9 +7,9 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type {
+  CreatableTopicConfigs,
   CreatableTopicResult,
   CreateTopicsResponse,
-  CreatableTopicConfigs,
 } from "../kafka/create-topics-response.ts";
 import { values } from "./values.ts";
 
@@ -30,17 +30,6 @@ export function decodeCreateTopicsResponse(reader: Reader, version: number): Cre
   const decode = createTopicsResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`CreateTopicsResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 5-7. */
-function decodeCreatableTopicConfigsV5(reader: Reader): CreatableTopicConfigs {
-  const name = reader.compactString();
-  const value = reader.compactNullableString();
-  const readOnly = reader.bool();
-  const configSource = reader.int8();
-  const isSensitive = reader.bool();
-  const unknownTags = reader.unknownTags();
-  return { name, value, readOnly, configSource, isSensitive, unknownTags };
 }
 
 /** Version 0. */
@@ -207,15 +196,15 @@ function decodeCreatableTopicResultV7(reader: Reader): CreatableTopicResult {
   };
 }
 
-function creatableTopicConfigsArbitrary(version: number): fc.Arbitrary<CreatableTopicConfigs> {
-  return fc.record({
-    name: version >= 5 ? values.string : fc.constant(""),
-    value: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(""),
-    readOnly: version >= 5 ? values.bool : fc.constant(false),
-    configSource: version >= 5 ? values.int8 : fc.constant(-1),
-    isSensitive: version >= 5 ? values.bool : fc.constant(false),
-    unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
-  });
+/** Versions 5-7. */
+function decodeCreatableTopicConfigsV5(reader: Reader): CreatableTopicConfigs {
+  const name = reader.compactString();
+  const value = reader.compactNullableString();
+  const readOnly = reader.bool();
+  const configSource = reader.int8();
+  const isSensitive = reader.bool();
+  const unknownTags = reader.unknownTags();
+  return { name, value, readOnly, configSource, isSensitive, unknownTags };
 }
 
 /** Any CreateTopicsResponse that `version` can carry. */
@@ -232,11 +221,22 @@ function creatableTopicResultArbitrary(version: number): fc.Arbitrary<CreatableT
     name: values.string,
     topicId: version >= 7 ? values.uuid : fc.constant(ZERO_UUID),
     errorCode: values.int16,
-    errorMessage: version >= 1 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(""),
+    errorMessage: version >= 1 ? fc.option(values.string) : fc.constant(""),
     topicConfigErrorCode: version >= 5 ? values.int16 : fc.constant(0),
     numPartitions: version >= 5 ? values.int32 : fc.constant(-1),
     replicationFactor: version >= 5 ? values.int16 : fc.constant(-1),
-    configs: version >= 5 ? (version >= 5 ? fc.option(values.arrayOf(creatableTopicConfigsArbitrary(version))) : values.arrayOf(creatableTopicConfigsArbitrary(version))) : fc.constant([]),
+    configs: version >= 5 ? fc.option(values.arrayOf(creatableTopicConfigsArbitrary(version))) : fc.constant([]),
+    unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function creatableTopicConfigsArbitrary(version: number): fc.Arbitrary<CreatableTopicConfigs> {
+  return fc.record({
+    name: values.string,
+    value: (version >= 5 ? fc.option(values.string) : values.string),
+    readOnly: values.bool,
+    configSource: values.int8,
+    isSensitive: values.bool,
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
   });
 }

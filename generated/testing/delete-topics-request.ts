@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
-import type { DeleteTopicsRequest, DeleteTopicState } from "../kafka/delete-topics-request.ts";
+import type { DeleteTopicState, DeleteTopicsRequest } from "../kafka/delete-topics-request.ts";
 import { values } from "./values.ts";
 
 /** Encoders of DeleteTopicsRequest by version; undefined where there is no such version. */
@@ -23,13 +23,6 @@ export function encodeDeleteTopicsRequest(writer: Writer, message: DeleteTopicsR
   const encode = deleteTopicsRequestEncoders[version];
   if (encode === undefined) throw new EncodeError(`DeleteTopicsRequest has no version ${version}`);
   encode(writer, message);
-}
-
-/** Version 6. */
-function encodeDeleteTopicStateV6(writer: Writer, message: DeleteTopicState): void {
-  writer.compactNullableString(message.name);
-  writer.uuid(message.topicId);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-3. */
@@ -58,13 +51,11 @@ function encodeDeleteTopicsRequestV6(writer: Writer, message: DeleteTopicsReques
   writer.unknownTags(message.unknownTags);
 }
 
-/** A DeleteTopicState with the given fields; the others have the schema's defaults. */
-export function createDeleteTopicState(fields: Partial<DeleteTopicState> = {}): DeleteTopicState {
-  return {
-    name: fields.name ?? null,
-    topicId: fields.topicId ?? ZERO_UUID,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Version 6. */
+function encodeDeleteTopicStateV6(writer: Writer, message: DeleteTopicState): void {
+  writer.compactNullableString(message.name);
+  writer.uuid(message.topicId);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A DeleteTopicsRequest with the given fields; the others have the schema's defaults. */
@@ -77,12 +68,13 @@ export function createDeleteTopicsRequest(fields: Partial<DeleteTopicsRequest> =
   };
 }
 
-function deleteTopicStateArbitrary(version: number): fc.Arbitrary<DeleteTopicState> {
-  return fc.record({
-    name: version >= 6 ? (version >= 6 ? fc.option(values.string) : values.string) : fc.constant(null),
-    topicId: version >= 6 ? values.uuid : fc.constant(ZERO_UUID),
-    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
-  });
+/** A DeleteTopicState with the given fields; the others have the schema's defaults. */
+export function createDeleteTopicState(fields: Partial<DeleteTopicState> = {}): DeleteTopicState {
+  return {
+    name: fields.name ?? null,
+    topicId: fields.topicId ?? ZERO_UUID,
+    unknownTags: fields.unknownTags ?? null,
+  };
 }
 
 /** Any DeleteTopicsRequest that `version` can carry. */
@@ -91,6 +83,14 @@ export function deleteTopicsRequestArbitrary(version: number): fc.Arbitrary<Dele
     topics: version >= 6 ? values.arrayOf(deleteTopicStateArbitrary(version)) : fc.constant([]),
     topicNames: version <= 5 ? values.arrayOf(values.string) : fc.constant([]),
     timeoutMs: values.int32,
+    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function deleteTopicStateArbitrary(version: number): fc.Arbitrary<DeleteTopicState> {
+  return fc.record({
+    name: fc.option(values.string),
+    topicId: values.uuid,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

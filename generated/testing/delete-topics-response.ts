@@ -126,7 +126,7 @@ function deletableTopicResultArbitrary(version: number): fc.Arbitrary<DeletableT
     name: (version >= 6 ? fc.option(values.string) : values.string),
     topicId: version >= 6 ? values.uuid : fc.constant(ZERO_UUID),
     errorCode: values.int16,
-    errorMessage: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
+    errorMessage: version >= 5 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -5,10 +5,10 @@ import { newArray } from "../../src/wire/arrays.ts";
 import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
 import type {
+  DescribeConfigsSynonym,
   DescribeConfigsResourceResult,
   DescribeConfigsResult,
   DescribeConfigsResponse,
-  DescribeConfigsSynonym,
 } from "../kafka/describe-configs-response.ts";
 import { values } from "./values.ts";
 
@@ -26,23 +26,6 @@ export function decodeDescribeConfigsResponse(reader: Reader, version: number): 
   const decode = describeConfigsResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`DescribeConfigsResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 1-3. */
-function decodeDescribeConfigsSynonymV1(reader: Reader): DescribeConfigsSynonym {
-  const name = reader.string();
-  const value = reader.nullableString();
-  const source = reader.int8();
-  return { name, value, source, unknownTags: null };
-}
-
-/** Version 4. */
-function decodeDescribeConfigsSynonymV4(reader: Reader): DescribeConfigsSynonym {
-  const name = reader.compactString();
-  const value = reader.compactNullableString();
-  const source = reader.int8();
-  const unknownTags = reader.unknownTags();
-  return { name, value, source, unknownTags };
 }
 
 /** Version 0. */
@@ -240,13 +223,21 @@ function decodeDescribeConfigsResourceResultV4(reader: Reader): DescribeConfigsR
   };
 }
 
-function describeConfigsSynonymArbitrary(version: number): fc.Arbitrary<DescribeConfigsSynonym> {
-  return fc.record({
-    name: version >= 1 ? values.string : fc.constant(""),
-    value: version >= 1 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(""),
-    source: version >= 1 ? values.int8 : fc.constant(0),
-    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
-  });
+/** Versions 1-3. */
+function decodeDescribeConfigsSynonymV1(reader: Reader): DescribeConfigsSynonym {
+  const name = reader.string();
+  const value = reader.nullableString();
+  const source = reader.int8();
+  return { name, value, source, unknownTags: null };
+}
+
+/** Version 4. */
+function decodeDescribeConfigsSynonymV4(reader: Reader): DescribeConfigsSynonym {
+  const name = reader.compactString();
+  const value = reader.compactNullableString();
+  const source = reader.int8();
+  const unknownTags = reader.unknownTags();
+  return { name, value, source, unknownTags };
 }
 
 /** Any DescribeConfigsResponse that `version` can carry. */
@@ -279,7 +270,16 @@ function describeConfigsResourceResultArbitrary(version: number): fc.Arbitrary<D
     isSensitive: values.bool,
     synonyms: version >= 1 ? values.arrayOf(describeConfigsSynonymArbitrary(version)) : fc.constant([]),
     configType: version >= 3 ? values.int8 : fc.constant(0),
-    documentation: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(""),
+    documentation: version >= 3 ? fc.option(values.string) : fc.constant(""),
+    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function describeConfigsSynonymArbitrary(version: number): fc.Arbitrary<DescribeConfigsSynonym> {
+  return fc.record({
+    name: values.string,
+    value: (version >= 1 ? fc.option(values.string) : values.string),
+    source: values.int8,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -262,7 +262,7 @@ export function describeGroupsResponseArbitrary(version: number): fc.Arbitrary<D
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
   return fc.record({
     errorCode: values.int16,
-    errorMessage: version >= 6 ? (version >= 6 ? fc.option(values.string) : values.string) : fc.constant(null),
+    errorMessage: version >= 6 ? fc.option(values.string) : fc.constant(null),
     groupId: values.string,
     groupState: values.string,
     protocolType: values.string,
@@ -276,7 +276,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 function describedGroupMemberArbitrary(version: number): fc.Arbitrary<DescribedGroupMember> {
   return fc.record({
     memberId: values.string,
-    groupInstanceId: version >= 4 ? (version >= 4 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 4 ? fc.option(values.string) : fc.constant(null),
     clientId: values.string,
     clientHost: values.string,
     memberMetadata: values.bytes,

@@ -9,9 +9,9 @@ import type {
   ReplicaState,
   PartitionData,
   TopicData,
-  DescribeQuorumResponse,
   Listener,
   Node,
+  DescribeQuorumResponse,
 } from "../kafka/describe-quorum-response.ts";
 import { values } from "./values.ts";
 
@@ -27,26 +27,6 @@ export function decodeDescribeQuorumResponse(reader: Reader, version: number): D
   const decode = describeQuorumResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`DescribeQuorumResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Version 2. */
-function decodeNodeV2(reader: Reader): Node {
-  const nodeId = reader.int32();
-  const listenersCount = reader.compactArrayCount(5);
-  if (listenersCount < 0) throw reader.unexpectedNull("DescribeQuorumResponse.Node.Listeners");
-  const listeners = newArray<Listener>(listenersCount);
-  for (let at = 0; at < listenersCount; at += 1) listeners[at] = decodeListenerV2(reader);
-  const unknownTags = reader.unknownTags();
-  return { nodeId, listeners, unknownTags };
-}
-
-/** Version 2. */
-function decodeListenerV2(reader: Reader): Listener {
-  const name = reader.compactString();
-  const host = reader.compactString();
-  const port = reader.uint16();
-  const unknownTags = reader.unknownTags();
-  return { name, host, port, unknownTags };
 }
 
 /** Version 0. */
@@ -85,6 +65,26 @@ function decodeDescribeQuorumResponseV2(reader: Reader): DescribeQuorumResponse 
   for (let at = 0; at < nodesCount; at += 1) nodes[at] = decodeNodeV2(reader);
   const unknownTags = reader.unknownTags();
   return { errorCode, errorMessage, topics, nodes, unknownTags };
+}
+
+/** Version 2. */
+function decodeNodeV2(reader: Reader): Node {
+  const nodeId = reader.int32();
+  const listenersCount = reader.compactArrayCount(5);
+  if (listenersCount < 0) throw reader.unexpectedNull("DescribeQuorumResponse.Node.Listeners");
+  const listeners = newArray<Listener>(listenersCount);
+  for (let at = 0; at < listenersCount; at += 1) listeners[at] = decodeListenerV2(reader);
+  const unknownTags = reader.unknownTags();
+  return { nodeId, listeners, unknownTags };
+}
+
+/** Version 2. */
+function decodeListenerV2(reader: Reader): Listener {
+  const name = reader.compactString();
+  const host = reader.compactString();
+  const port = reader.uint16();
+  const unknownTags = reader.unknownTags();
+  return { name, host, port, unknownTags };
 }
 
 /** Version 0. */
@@ -251,30 +251,30 @@ function decodeReplicaStateV2(reader: Reader): ReplicaState {
   return { replicaId, replicaDirectoryId, logEndOffset, lastFetchTimestamp, lastCaughtUpTimestamp, unknownTags };
 }
 
+/** Any DescribeQuorumResponse that `version` can carry. */
+export function describeQuorumResponseArbitrary(version: number): fc.Arbitrary<DescribeQuorumResponse> {
+  return fc.record({
+    errorCode: values.int16,
+    errorMessage: version >= 2 ? fc.option(values.string) : fc.constant(""),
+    topics: values.arrayOf(topicDataArbitrary(version)),
+    nodes: version >= 2 ? values.arrayOf(nodeArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
+  });
+}
+
 function nodeArbitrary(version: number): fc.Arbitrary<Node> {
   return fc.record({
-    nodeId: version >= 2 ? values.int32 : fc.constant(0),
-    listeners: version >= 2 ? values.arrayOf(listenerArbitrary(version)) : fc.constant([]),
+    nodeId: values.int32,
+    listeners: values.arrayOf(listenerArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function listenerArbitrary(version: number): fc.Arbitrary<Listener> {
   return fc.record({
-    name: version >= 2 ? values.string : fc.constant(""),
-    host: version >= 2 ? values.string : fc.constant(""),
-    port: version >= 2 ? values.uint16 : fc.constant(0),
-    unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-/** Any DescribeQuorumResponse that `version` can carry. */
-export function describeQuorumResponseArbitrary(version: number): fc.Arbitrary<DescribeQuorumResponse> {
-  return fc.record({
-    errorCode: values.int16,
-    errorMessage: version >= 2 ? (version >= 2 ? fc.option(values.string) : values.string) : fc.constant(""),
-    topics: values.arrayOf(topicDataArbitrary(version)),
-    nodes: version >= 2 ? values.arrayOf(nodeArbitrary(version)) : fc.constant([]),
+    name: values.string,
+    host: values.string,
+    port: values.uint16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -291,7 +291,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
   return fc.record({
     partitionIndex: values.int32,
     errorCode: values.int16,
-    errorMessage: version >= 2 ? (version >= 2 ? fc.option(values.string) : values.string) : fc.constant(""),
+    errorMessage: version >= 2 ? fc.option(values.string) : fc.constant(""),
     leaderId: values.int32,
     leaderEpoch: values.int32,
     highWatermark: values.int64,

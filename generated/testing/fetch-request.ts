@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
-import type { FetchPartition, FetchTopic, FetchRequest, ForgottenTopic, ReplicaState } from "../kafka/fetch-request.ts";
+import type { ReplicaState, FetchPartition, FetchTopic, ForgottenTopic, FetchRequest } from "../kafka/fetch-request.ts";
 import { values } from "./values.ts";
 
 /** Encoders of FetchRequest by version; undefined where there is no such version. */
@@ -35,37 +35,6 @@ export function encodeFetchRequest(writer: Writer, message: FetchRequest, versio
   const encode = fetchRequestEncoders[version];
   if (encode === undefined) throw new EncodeError(`FetchRequest has no version ${version}`);
   encode(writer, message);
-}
-
-/** Versions 15-18. */
-function encodeReplicaStateV15(writer: Writer, message: ReplicaState): void {
-  writer.int32(message.replicaId);
-  writer.int64(message.replicaEpoch);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 7-11. */
-function encodeForgottenTopicV7(writer: Writer, message: ForgottenTopic): void {
-  writer.string(message.topic);
-  writer.arrayCount(message.partitions.length);
-  for (const element of message.partitions) writer.int32(element);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "7-11");
-}
-
-/** Version 12. */
-function encodeForgottenTopicV12(writer: Writer, message: ForgottenTopic): void {
-  writer.compactString(message.topic);
-  writer.compactArrayCount(message.partitions.length);
-  for (const element of message.partitions) writer.int32(element);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 13-18. */
-function encodeForgottenTopicV13(writer: Writer, message: ForgottenTopic): void {
-  writer.uuid(message.topicId);
-  writer.compactArrayCount(message.partitions.length);
-  for (const element of message.partitions) writer.int32(element);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-2. */
@@ -326,6 +295,30 @@ function encodeFetchRequestV18(writer: Writer, message: FetchRequest): void {
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
+/** Versions 7-11. */
+function encodeForgottenTopicV7(writer: Writer, message: ForgottenTopic): void {
+  writer.string(message.topic);
+  writer.arrayCount(message.partitions.length);
+  for (const element of message.partitions) writer.int32(element);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "7-11");
+}
+
+/** Version 12. */
+function encodeForgottenTopicV12(writer: Writer, message: ForgottenTopic): void {
+  writer.compactString(message.topic);
+  writer.compactArrayCount(message.partitions.length);
+  for (const element of message.partitions) writer.int32(element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 13-18. */
+function encodeForgottenTopicV13(writer: Writer, message: ForgottenTopic): void {
+  writer.uuid(message.topicId);
+  writer.compactArrayCount(message.partitions.length);
+  for (const element of message.partitions) writer.int32(element);
+  writer.unknownTags(message.unknownTags);
+}
+
 /** Versions 0-4. */
 function encodeFetchTopicV0(writer: Writer, message: FetchTopic): void {
   writer.string(message.topic);
@@ -452,7 +445,7 @@ function encodeFetchPartitionV18(writer: Writer, message: FetchPartition): void 
   writer.int64(message.logStartOffset);
   writer.int32(message.partitionMaxBytes);
   const hasReplicaDirectoryId = message.replicaDirectoryId !== ZERO_UUID;
-  const hasHighWatermark = message.highWatermark !== 9223372036854775807;
+  const hasHighWatermark = message.highWatermark !== 9223372036854775807n;
   writer.tagCount((hasReplicaDirectoryId ? 1 : 0) + (hasHighWatermark ? 1 : 0), message.unknownTags);
   let next = 0;
   if (hasReplicaDirectoryId) {
@@ -464,29 +457,17 @@ function encodeFetchPartitionV18(writer: Writer, message: FetchPartition): void 
   if (hasHighWatermark) {
     next = writer.unknownTagsBelow(message.unknownTags, next, 1);
     const mark = writer.openTag(1);
-    writer.int64(message.highWatermark);
+    writer.int64Big(message.highWatermark);
     writer.closeTag(mark);
   }
   writer.unknownTagsFrom(message.unknownTags, next);
 }
 
-/** A ReplicaState with the given fields; the others have the schema's defaults. */
-export function createReplicaState(fields: Partial<ReplicaState> = {}): ReplicaState {
-  return {
-    replicaId: fields.replicaId ?? -1,
-    replicaEpoch: fields.replicaEpoch ?? -1,
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
-/** A ForgottenTopic with the given fields; the others have the schema's defaults. */
-export function createForgottenTopic(fields: Partial<ForgottenTopic> = {}): ForgottenTopic {
-  return {
-    topic: fields.topic ?? "",
-    topicId: fields.topicId ?? ZERO_UUID,
-    partitions: fields.partitions ?? [],
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Versions 15-18. */
+function encodeReplicaStateV15(writer: Writer, message: ReplicaState): void {
+  writer.int32(message.replicaId);
+  writer.int64(message.replicaEpoch);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A FetchRequest with the given fields; the others have the schema's defaults. */
@@ -504,6 +485,16 @@ export function createFetchRequest(fields: Partial<FetchRequest> = {}): FetchReq
     topics: fields.topics ?? [],
     forgottenTopicsData: fields.forgottenTopicsData ?? [],
     rackId: fields.rackId ?? "",
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A ForgottenTopic with the given fields; the others have the schema's defaults. */
+export function createForgottenTopic(fields: Partial<ForgottenTopic> = {}): ForgottenTopic {
+  return {
+    topic: fields.topic ?? "",
+    topicId: fields.topicId ?? ZERO_UUID,
+    partitions: fields.partitions ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
 }
@@ -528,7 +519,16 @@ export function createFetchPartition(fields: Partial<FetchPartition> = {}): Fetc
     logStartOffset: fields.logStartOffset ?? -1,
     partitionMaxBytes: fields.partitionMaxBytes ?? 0,
     replicaDirectoryId: fields.replicaDirectoryId ?? ZERO_UUID,
-    highWatermark: fields.highWatermark ?? 9223372036854775807,
+    highWatermark: fields.highWatermark ?? 9223372036854775807n,
+    unknownTags: fields.unknownTags ?? null,
+  };
+}
+
+/** A ReplicaState with the given fields; the others have the schema's defaults. */
+export function createReplicaState(fields: Partial<ReplicaState> = {}): ReplicaState {
+  return {
+    replicaId: fields.replicaId ?? -1,
+    replicaEpoch: fields.replicaEpoch ?? -1,
     unknownTags: fields.unknownTags ?? null,
   };
 }
@@ -541,27 +541,10 @@ function isDefaultReplicaState(message: ReplicaState): boolean {
 
 const defaultReplicaState: ReplicaState = { replicaId: -1, replicaEpoch: -1, unknownTags: null };
 
-function replicaStateArbitrary(version: number): fc.Arbitrary<ReplicaState> {
-  return fc.record({
-    replicaId: version >= 15 ? values.int32 : fc.constant(-1),
-    replicaEpoch: version >= 15 ? values.int64 : fc.constant(-1),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> {
-  return fc.record({
-    topic: version >= 7 && version <= 12 ? values.string : fc.constant(""),
-    topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
-    partitions: version >= 7 ? values.arrayOf(values.int32) : fc.constant([]),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
 /** Any FetchRequest that `version` can carry. */
 export function fetchRequestArbitrary(version: number): fc.Arbitrary<FetchRequest> {
   return fc.record({
-    clusterId: version >= 12 ? (version >= 12 ? fc.option(values.string) : values.string) : fc.constant(null),
+    clusterId: version >= 12 ? fc.option(values.string) : fc.constant(null),
     replicaId: version <= 14 ? values.int32 : fc.constant(-1),
     replicaState: version >= 15 ? replicaStateArbitrary(version) : fc.constant(defaultReplicaState),
     maxWaitMs: values.int32,
@@ -573,6 +556,15 @@ export function fetchRequestArbitrary(version: number): fc.Arbitrary<FetchReques
     topics: values.arrayOf(fetchTopicArbitrary(version)),
     forgottenTopicsData: version >= 7 ? values.arrayOf(forgottenTopicArbitrary(version)) : fc.constant([]),
     rackId: version >= 11 ? values.string : fc.constant(""),
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> {
+  return fc.record({
+    topic: version >= 7 && version <= 12 ? values.string : fc.constant(""),
+    topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
+    partitions: values.arrayOf(values.int32),
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -595,7 +587,15 @@ function fetchPartitionArbitrary(version: number): fc.Arbitrary<FetchPartition> 
     logStartOffset: version >= 5 ? values.int64 : fc.constant(-1),
     partitionMaxBytes: values.int32,
     replicaDirectoryId: version >= 17 ? values.uuid : fc.constant(ZERO_UUID),
-    highWatermark: version >= 18 ? values.int64 : fc.constant(9223372036854775807),
+    highWatermark: version >= 18 ? values.int64Big : fc.constant(9223372036854775807n),
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function replicaStateArbitrary(version: number): fc.Arbitrary<ReplicaState> {
+  return fc.record({
+    replicaId: values.int32,
+    replicaEpoch: values.int64,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -7,14 +7,14 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type {
-  PartitionData,
-  FetchableTopicResponse,
-  FetchResponse,
-  AbortedTransaction,
   EpochEndOffset,
   LeaderIdAndEpoch,
   SnapshotId,
+  AbortedTransaction,
+  PartitionData,
+  FetchableTopicResponse,
   NodeEndpoint,
+  FetchResponse,
 } from "../kafka/fetch-response.ts";
 import { values } from "./values.ts";
 
@@ -46,55 +46,6 @@ export function decodeFetchResponse(reader: Reader, version: number): FetchRespo
   const decode = fetchResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`FetchResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 16-18. */
-function decodeNodeEndpointV16(reader: Reader): NodeEndpoint {
-  const nodeId = reader.int32();
-  const host = reader.compactString();
-  const port = reader.int32();
-  const rack = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { nodeId, host, port, rack, unknownTags };
-}
-
-/** Versions 12-18. */
-function decodeSnapshotIdV12(reader: Reader): SnapshotId {
-  const endOffset = reader.int64();
-  const epoch = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { endOffset, epoch, unknownTags };
-}
-
-/** Versions 12-18. */
-function decodeLeaderIdAndEpochV12(reader: Reader): LeaderIdAndEpoch {
-  const leaderId = reader.int32();
-  const leaderEpoch = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { leaderId, leaderEpoch, unknownTags };
-}
-
-/** Versions 12-18. */
-function decodeEpochEndOffsetV12(reader: Reader): EpochEndOffset {
-  const epoch = reader.int32();
-  const endOffset = reader.int64();
-  const unknownTags = reader.unknownTags();
-  return { epoch, endOffset, unknownTags };
-}
-
-/** Versions 4-11. */
-function decodeAbortedTransactionV4(reader: Reader): AbortedTransaction {
-  const producerId = reader.int64();
-  const firstOffset = reader.int64();
-  return { producerId, firstOffset, unknownTags: null };
-}
-
-/** Versions 12-18. */
-function decodeAbortedTransactionV12(reader: Reader): AbortedTransaction {
-  const producerId = reader.int64();
-  const firstOffset = reader.int64();
-  const unknownTags = reader.unknownTags();
-  return { producerId, firstOffset, unknownTags };
 }
 
 /** Version 0. */
@@ -214,6 +165,16 @@ function decodeFetchResponseV16(reader: Reader): FetchResponse {
     }
   }
   return { throttleTimeMs, errorCode, sessionId, responses, nodeEndpoints, unknownTags };
+}
+
+/** Versions 16-18. */
+function decodeNodeEndpointV16(reader: Reader): NodeEndpoint {
+  const nodeId = reader.int32();
+  const host = reader.compactString();
+  const port = reader.int32();
+  const rack = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { nodeId, host, port, rack, unknownTags };
 }
 
 /** Versions 0-3. */
@@ -443,51 +404,48 @@ function decodePartitionDataV12(reader: Reader): PartitionData {
   };
 }
 
+/** Versions 4-11. */
+function decodeAbortedTransactionV4(reader: Reader): AbortedTransaction {
+  const producerId = reader.int64();
+  const firstOffset = reader.int64();
+  return { producerId, firstOffset, unknownTags: null };
+}
+
+/** Versions 12-18. */
+function decodeAbortedTransactionV12(reader: Reader): AbortedTransaction {
+  const producerId = reader.int64();
+  const firstOffset = reader.int64();
+  const unknownTags = reader.unknownTags();
+  return { producerId, firstOffset, unknownTags };
+}
+
+/** Versions 12-18. */
+function decodeSnapshotIdV12(reader: Reader): SnapshotId {
+  const endOffset = reader.int64();
+  const epoch = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { endOffset, epoch, unknownTags };
+}
+
+/** Versions 12-18. */
+function decodeLeaderIdAndEpochV12(reader: Reader): LeaderIdAndEpoch {
+  const leaderId = reader.int32();
+  const leaderEpoch = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { leaderId, leaderEpoch, unknownTags };
+}
+
+/** Versions 12-18. */
+function decodeEpochEndOffsetV12(reader: Reader): EpochEndOffset {
+  const epoch = reader.int32();
+  const endOffset = reader.int64();
+  const unknownTags = reader.unknownTags();
+  return { epoch, endOffset, unknownTags };
+}
+
 const defaultEpochEndOffset: EpochEndOffset = { epoch: -1, endOffset: -1, unknownTags: null };
 const defaultLeaderIdAndEpoch: LeaderIdAndEpoch = { leaderId: -1, leaderEpoch: -1, unknownTags: null };
 const defaultSnapshotId: SnapshotId = { endOffset: -1, epoch: -1, unknownTags: null };
-
-function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
-    nodeId: version >= 16 ? values.int32 : fc.constant(0),
-    host: version >= 16 ? values.string : fc.constant(""),
-    port: version >= 16 ? values.int32 : fc.constant(0),
-    rack: version >= 16 ? (version >= 16 ? fc.option(values.string) : values.string) : fc.constant(null),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function snapshotIdArbitrary(version: number): fc.Arbitrary<SnapshotId> {
-  return fc.record({
-    endOffset: values.int64,
-    epoch: values.int32,
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
-    leaderId: version >= 12 ? values.int32 : fc.constant(-1),
-    leaderEpoch: version >= 12 ? values.int32 : fc.constant(-1),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function epochEndOffsetArbitrary(version: number): fc.Arbitrary<EpochEndOffset> {
-  return fc.record({
-    epoch: version >= 12 ? values.int32 : fc.constant(-1),
-    endOffset: version >= 12 ? values.int64 : fc.constant(-1),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function abortedTransactionArbitrary(version: number): fc.Arbitrary<AbortedTransaction> {
-  return fc.record({
-    producerId: version >= 4 ? values.int64 : fc.constant(0),
-    firstOffset: version >= 4 ? values.int64 : fc.constant(0),
-    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
-  });
-}
 
 /** Any FetchResponse that `version` can carry. */
 export function fetchResponseArbitrary(version: number): fc.Arbitrary<FetchResponse> {
@@ -497,6 +455,16 @@ export function fetchResponseArbitrary(version: number): fc.Arbitrary<FetchRespo
     sessionId: version >= 7 ? values.int32 : fc.constant(0),
     responses: values.arrayOf(fetchableTopicResponseArbitrary(version)),
     nodeEndpoints: version >= 16 ? values.arrayOf(nodeEndpointArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
+  return fc.record({
+    nodeId: values.int32,
+    host: values.string,
+    port: values.int32,
+    rack: fc.option(values.string),
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -520,9 +488,41 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
     divergingEpoch: version >= 12 ? epochEndOffsetArbitrary(version) : fc.constant(defaultEpochEndOffset),
     currentLeader: version >= 12 ? leaderIdAndEpochArbitrary(version) : fc.constant(defaultLeaderIdAndEpoch),
     snapshotId: version >= 12 ? snapshotIdArbitrary(version) : fc.constant(defaultSnapshotId),
-    abortedTransactions: version >= 4 ? (version >= 4 ? fc.option(values.arrayOf(abortedTransactionArbitrary(version))) : values.arrayOf(abortedTransactionArbitrary(version))) : fc.constant([]),
+    abortedTransactions: version >= 4 ? fc.option(values.arrayOf(abortedTransactionArbitrary(version))) : fc.constant([]),
     preferredReadReplica: version >= 11 ? values.int32 : fc.constant(-1),
     records: fc.option(values.records),
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function abortedTransactionArbitrary(version: number): fc.Arbitrary<AbortedTransaction> {
+  return fc.record({
+    producerId: values.int64,
+    firstOffset: values.int64,
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function snapshotIdArbitrary(version: number): fc.Arbitrary<SnapshotId> {
+  return fc.record({
+    endOffset: values.int64,
+    epoch: values.int32,
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
+  return fc.record({
+    leaderId: values.int32,
+    leaderEpoch: values.int32,
+    unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function epochEndOffsetArbitrary(version: number): fc.Arbitrary<EpochEndOffset> {
+  return fc.record({
+    epoch: values.int32,
+    endOffset: values.int64,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
   });
 }

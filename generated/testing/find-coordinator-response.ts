@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { newArray } from "../../src/wire/arrays.ts";
 import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
-import type { FindCoordinatorResponse, Coordinator } from "../kafka/find-coordinator-response.ts";
+import type { Coordinator, FindCoordinatorResponse } from "../kafka/find-coordinator-response.ts";
 import { values } from "./values.ts";
 
 /** Decoders of FindCoordinatorResponse by version; undefined where there is no such version. */
@@ -23,18 +23,6 @@ export function decodeFindCoordinatorResponse(reader: Reader, version: number): 
   const decode = findCoordinatorResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`FindCoordinatorResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 4-6. */
-function decodeCoordinatorV4(reader: Reader): Coordinator {
-  const key = reader.compactString();
-  const nodeId = reader.int32();
-  const host = reader.compactString();
-  const port = reader.int32();
-  const errorCode = reader.int16();
-  const errorMessage = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { key, nodeId, host, port, errorCode, errorMessage, unknownTags };
 }
 
 /** Version 0. */
@@ -80,16 +68,16 @@ function decodeFindCoordinatorResponseV4(reader: Reader): FindCoordinatorRespons
   return { throttleTimeMs, errorCode: 0, errorMessage: "", nodeId: 0, host: "", port: 0, coordinators, unknownTags };
 }
 
-function coordinatorArbitrary(version: number): fc.Arbitrary<Coordinator> {
-  return fc.record({
-    key: version >= 4 ? values.string : fc.constant(""),
-    nodeId: version >= 4 ? values.int32 : fc.constant(0),
-    host: version >= 4 ? values.string : fc.constant(""),
-    port: version >= 4 ? values.int32 : fc.constant(0),
-    errorCode: version >= 4 ? values.int16 : fc.constant(0),
-    errorMessage: version >= 4 ? (version >= 4 ? fc.option(values.string) : values.string) : fc.constant(""),
-    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
-  });
+/** Versions 4-6. */
+function decodeCoordinatorV4(reader: Reader): Coordinator {
+  const key = reader.compactString();
+  const nodeId = reader.int32();
+  const host = reader.compactString();
+  const port = reader.int32();
+  const errorCode = reader.int16();
+  const errorMessage = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { key, nodeId, host, port, errorCode, errorMessage, unknownTags };
 }
 
 /** Any FindCoordinatorResponse that `version` can carry. */
@@ -97,11 +85,23 @@ export function findCoordinatorResponseArbitrary(version: number): fc.Arbitrary<
   return fc.record({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: version <= 3 ? values.int16 : fc.constant(0),
-    errorMessage: version >= 1 && version <= 3 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(""),
+    errorMessage: version >= 1 && version <= 3 ? fc.option(values.string) : fc.constant(""),
     nodeId: version <= 3 ? values.int32 : fc.constant(0),
     host: version <= 3 ? values.string : fc.constant(""),
     port: version <= 3 ? values.int32 : fc.constant(0),
     coordinators: version >= 4 ? values.arrayOf(coordinatorArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function coordinatorArbitrary(version: number): fc.Arbitrary<Coordinator> {
+  return fc.record({
+    key: values.string,
+    nodeId: values.int32,
+    host: values.string,
+    port: values.int32,
+    errorCode: values.int16,
+    errorMessage: (version >= 4 ? fc.option(values.string) : values.string),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -20,7 +20,7 @@ export function groupMetadataValueArbitrary(version: number): fc.Arbitrary<Group
 function memberMetadataArbitrary(version: number): fc.Arbitrary<MemberMetadata> {
   return fc.record({
     memberId: values.string,
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     clientId: values.string,
     clientHost: values.string,
     rebalanceTimeout: version >= 1 ? values.int32 : fc.constant(-1),

@@ -66,7 +66,7 @@ export function heartbeatRequestArbitrary(version: number): fc.Arbitrary<Heartbe
     groupId: values.string,
     generationId: values.int32,
     memberId: values.string,
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -138,10 +138,10 @@ export function joinGroupRequestArbitrary(version: number): fc.Arbitrary<JoinGro
     sessionTimeoutMs: values.int32,
     rebalanceTimeoutMs: version >= 1 ? values.int32 : fc.constant(-1),
     memberId: values.string,
-    groupInstanceId: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 5 ? fc.option(values.string) : fc.constant(null),
     protocolType: values.string,
     protocols: values.arrayOf(joinGroupRequestProtocolArbitrary(version)),
-    reason: version >= 8 ? (version >= 8 ? fc.option(values.string) : values.string) : fc.constant(null),
+    reason: version >= 8 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
   });
 }

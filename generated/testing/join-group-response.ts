@@ -219,7 +219,7 @@ export function joinGroupResponseArbitrary(version: number): fc.Arbitrary<JoinGr
     throttleTimeMs: version >= 2 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     generationId: values.int32,
-    protocolType: version >= 7 ? (version >= 7 ? fc.option(values.string) : values.string) : fc.constant(null),
+    protocolType: version >= 7 ? fc.option(values.string) : fc.constant(null),
     protocolName: (version >= 7 ? fc.option(values.string) : values.string),
     leader: values.string,
     skipAssignment: version >= 9 ? values.bool : fc.constant(false),
@@ -232,7 +232,7 @@ export function joinGroupResponseArbitrary(version: number): fc.Arbitrary<JoinGr
 function joinGroupResponseMemberArbitrary(version: number): fc.Arbitrary<JoinGroupResponseMember> {
   return fc.record({
     memberId: values.string,
-    groupInstanceId: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 5 ? fc.option(values.string) : fc.constant(null),
     metadata: values.bytes,
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
   });

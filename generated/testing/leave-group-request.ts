@@ -3,7 +3,7 @@
 import * as fc from "fast-check";
 import { EncodeError, notInVersion } from "../../src/wire/encode-error.ts";
 import type { Writer } from "../../src/wire/writer.ts";
-import type { LeaveGroupRequest, MemberIdentity } from "../kafka/leave-group-request.ts";
+import type { MemberIdentity, LeaveGroupRequest } from "../kafka/leave-group-request.ts";
 import { values } from "./values.ts";
 
 /** Encoders of LeaveGroupRequest by version; undefined where there is no such version. */
@@ -21,28 +21,6 @@ export function encodeLeaveGroupRequest(writer: Writer, message: LeaveGroupReque
   const encode = leaveGroupRequestEncoders[version];
   if (encode === undefined) throw new EncodeError(`LeaveGroupRequest has no version ${version}`);
   encode(writer, message);
-}
-
-/** Version 3. */
-function encodeMemberIdentityV3(writer: Writer, message: MemberIdentity): void {
-  writer.string(message.memberId);
-  writer.nullableString(message.groupInstanceId);
-  if (message.unknownTags !== null) throw notInVersion("unknownTags", "3");
-}
-
-/** Version 4. */
-function encodeMemberIdentityV4(writer: Writer, message: MemberIdentity): void {
-  writer.compactString(message.memberId);
-  writer.compactNullableString(message.groupInstanceId);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 5. */
-function encodeMemberIdentityV5(writer: Writer, message: MemberIdentity): void {
-  writer.compactString(message.memberId);
-  writer.compactNullableString(message.groupInstanceId);
-  writer.compactNullableString(message.reason);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-2. */
@@ -80,14 +58,26 @@ function encodeLeaveGroupRequestV5(writer: Writer, message: LeaveGroupRequest): 
   writer.unknownTags(message.unknownTags);
 }
 
-/** A MemberIdentity with the given fields; the others have the schema's defaults. */
-export function createMemberIdentity(fields: Partial<MemberIdentity> = {}): MemberIdentity {
-  return {
-    memberId: fields.memberId ?? "",
-    groupInstanceId: fields.groupInstanceId ?? null,
-    reason: fields.reason ?? null,
-    unknownTags: fields.unknownTags ?? null,
-  };
+/** Version 3. */
+function encodeMemberIdentityV3(writer: Writer, message: MemberIdentity): void {
+  writer.string(message.memberId);
+  writer.nullableString(message.groupInstanceId);
+  if (message.unknownTags !== null) throw notInVersion("unknownTags", "3");
+}
+
+/** Version 4. */
+function encodeMemberIdentityV4(writer: Writer, message: MemberIdentity): void {
+  writer.compactString(message.memberId);
+  writer.compactNullableString(message.groupInstanceId);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 5. */
+function encodeMemberIdentityV5(writer: Writer, message: MemberIdentity): void {
+  writer.compactString(message.memberId);
+  writer.compactNullableString(message.groupInstanceId);
+  writer.compactNullableString(message.reason);
+  writer.unknownTags(message.unknownTags);
 }
 
 /** A LeaveGroupRequest with the given fields; the others have the schema's defaults. */
@@ -100,13 +90,14 @@ export function createLeaveGroupRequest(fields: Partial<LeaveGroupRequest> = {})
   };
 }
 
-function memberIdentityArbitrary(version: number): fc.Arbitrary<MemberIdentity> {
-  return fc.record({
-    memberId: version >= 3 ? values.string : fc.constant(""),
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
-    reason: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
-    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
-  });
+/** A MemberIdentity with the given fields; the others have the schema's defaults. */
+export function createMemberIdentity(fields: Partial<MemberIdentity> = {}): MemberIdentity {
+  return {
+    memberId: fields.memberId ?? "",
+    groupInstanceId: fields.groupInstanceId ?? null,
+    reason: fields.reason ?? null,
+    unknownTags: fields.unknownTags ?? null,
+  };
 }
 
 /** Any LeaveGroupRequest that `version` can carry. */
@@ -115,6 +106,15 @@ export function leaveGroupRequestArbitrary(version: number): fc.Arbitrary<LeaveG
     groupId: values.string,
     memberId: version <= 2 ? values.string : fc.constant(""),
     members: version >= 3 ? values.arrayOf(memberIdentityArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function memberIdentityArbitrary(version: number): fc.Arbitrary<MemberIdentity> {
+  return fc.record({
+    memberId: values.string,
+    groupInstanceId: fc.option(values.string),
+    reason: version >= 5 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

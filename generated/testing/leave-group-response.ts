@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { newArray } from "../../src/wire/arrays.ts";
 import { DecodeError } from "../../src/wire/decode-error.ts";
 import type { Reader } from "../../src/wire/reader.ts";
-import type { LeaveGroupResponse, MemberResponse } from "../kafka/leave-group-response.ts";
+import type { MemberResponse, LeaveGroupResponse } from "../kafka/leave-group-response.ts";
 import { values } from "./values.ts";
 
 /** Decoders of LeaveGroupResponse by version; undefined where there is no such version. */
@@ -22,23 +22,6 @@ export function decodeLeaveGroupResponse(reader: Reader, version: number): Leave
   const decode = leaveGroupResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`LeaveGroupResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Version 3. */
-function decodeMemberResponseV3(reader: Reader): MemberResponse {
-  const memberId = reader.string();
-  const groupInstanceId = reader.nullableString();
-  const errorCode = reader.int16();
-  return { memberId, groupInstanceId, errorCode, unknownTags: null };
-}
-
-/** Versions 4-5. */
-function decodeMemberResponseV4(reader: Reader): MemberResponse {
-  const memberId = reader.compactString();
-  const groupInstanceId = reader.compactNullableString();
-  const errorCode = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { memberId, groupInstanceId, errorCode, unknownTags };
 }
 
 /** Version 0. */
@@ -77,13 +60,21 @@ function decodeLeaveGroupResponseV4(reader: Reader): LeaveGroupResponse {
   return { throttleTimeMs, errorCode, members, unknownTags };
 }
 
-function memberResponseArbitrary(version: number): fc.Arbitrary<MemberResponse> {
-  return fc.record({
-    memberId: version >= 3 ? values.string : fc.constant(""),
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(""),
-    errorCode: version >= 3 ? values.int16 : fc.constant(0),
-    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
-  });
+/** Version 3. */
+function decodeMemberResponseV3(reader: Reader): MemberResponse {
+  const memberId = reader.string();
+  const groupInstanceId = reader.nullableString();
+  const errorCode = reader.int16();
+  return { memberId, groupInstanceId, errorCode, unknownTags: null };
+}
+
+/** Versions 4-5. */
+function decodeMemberResponseV4(reader: Reader): MemberResponse {
+  const memberId = reader.compactString();
+  const groupInstanceId = reader.compactNullableString();
+  const errorCode = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { memberId, groupInstanceId, errorCode, unknownTags };
 }
 
 /** Any LeaveGroupResponse that `version` can carry. */
@@ -92,6 +83,15 @@ export function leaveGroupResponseArbitrary(version: number): fc.Arbitrary<Leave
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     members: version >= 3 ? values.arrayOf(memberResponseArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function memberResponseArbitrary(version: number): fc.Arbitrary<MemberResponse> {
+  return fc.record({
+    memberId: values.string,
+    groupInstanceId: (version >= 3 ? fc.option(values.string) : values.string),
+    errorCode: values.int16,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -70,7 +70,7 @@ export function listTransactionsRequestArbitrary(version: number): fc.Arbitrary<
     stateFilters: values.arrayOf(values.string),
     producerIdFilters: values.arrayOf(values.int64),
     durationFilter: version >= 1 ? values.int64 : fc.constant(-1),
-    transactionalIdPattern: version >= 2 ? (version >= 2 ? fc.option(values.string) : values.string) : fc.constant(null),
+    transactionalIdPattern: version >= 2 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }

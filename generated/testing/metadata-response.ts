@@ -615,7 +615,7 @@ export function metadataResponseArbitrary(version: number): fc.Arbitrary<Metadat
   return fc.record({
     throttleTimeMs: version >= 3 ? values.int32 : fc.constant(0),
     brokers: values.arrayOf(metadataResponseBrokerArbitrary(version)),
-    clusterId: version >= 2 ? (version >= 2 ? fc.option(values.string) : values.string) : fc.constant(null),
+    clusterId: version >= 2 ? fc.option(values.string) : fc.constant(null),
     controllerId: version >= 1 ? values.int32 : fc.constant(-1),
     topics: values.arrayOf(metadataResponseTopicArbitrary(version)),
     clusterAuthorizedOperations: version >= 8 && version <= 10 ? values.int32 : fc.constant(-2147483648),
@@ -654,7 +654,7 @@ function metadataResponseBrokerArbitrary(version: number): fc.Arbitrary<Metadata
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
-    rack: version >= 1 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(null),
+    rack: version >= 1 ? fc.option(values.string) : fc.constant(null),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
   });
 }

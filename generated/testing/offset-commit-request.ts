@@ -239,7 +239,7 @@ export function offsetCommitRequestArbitrary(version: number): fc.Arbitrary<Offs
     groupId: values.string,
     generationIdOrMemberEpoch: version >= 1 ? values.int32 : fc.constant(-1),
     memberId: version >= 1 ? values.string : fc.constant(""),
-    groupInstanceId: version >= 7 ? (version >= 7 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 7 ? fc.option(values.string) : fc.constant(null),
     retentionTimeMs: version >= 2 && version <= 4 ? values.int64 : fc.constant(-1),
     topics: values.arrayOf(offsetCommitRequestTopicArbitrary(version)),
     unknownTags: version >= 8 ? values.unknownTags : fc.constant(null),

@@ -6,9 +6,9 @@ import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type { Writer } from "../../src/wire/writer.ts";
 import type {
   OffsetFetchRequestTopic,
-  OffsetFetchRequest,
   OffsetFetchRequestTopics,
   OffsetFetchRequestGroup,
+  OffsetFetchRequest,
 } from "../kafka/offset-fetch-request.ts";
 import { values } from "./values.ts";
 
@@ -32,62 +32,6 @@ export function encodeOffsetFetchRequest(writer: Writer, message: OffsetFetchReq
   const encode = offsetFetchRequestEncoders[version];
   if (encode === undefined) throw new EncodeError(`OffsetFetchRequest has no version ${version}`);
   encode(writer, message);
-}
-
-/** Version 8. */
-function encodeOffsetFetchRequestGroupV8(writer: Writer, message: OffsetFetchRequestGroup): void {
-  writer.compactString(message.groupId);
-  if (message.topics === null) {
-    writer.compactArrayCount(-1);
-  } else {
-    writer.compactArrayCount(message.topics.length);
-    for (const element of message.topics) encodeOffsetFetchRequestTopicsV8(writer, element);
-  }
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 9. */
-function encodeOffsetFetchRequestGroupV9(writer: Writer, message: OffsetFetchRequestGroup): void {
-  writer.compactString(message.groupId);
-  writer.compactNullableString(message.memberId);
-  writer.int32(message.memberEpoch);
-  if (message.topics === null) {
-    writer.compactArrayCount(-1);
-  } else {
-    writer.compactArrayCount(message.topics.length);
-    for (const element of message.topics) encodeOffsetFetchRequestTopicsV8(writer, element);
-  }
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 10. */
-function encodeOffsetFetchRequestGroupV10(writer: Writer, message: OffsetFetchRequestGroup): void {
-  writer.compactString(message.groupId);
-  writer.compactNullableString(message.memberId);
-  writer.int32(message.memberEpoch);
-  if (message.topics === null) {
-    writer.compactArrayCount(-1);
-  } else {
-    writer.compactArrayCount(message.topics.length);
-    for (const element of message.topics) encodeOffsetFetchRequestTopicsV10(writer, element);
-  }
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Versions 8-9. */
-function encodeOffsetFetchRequestTopicsV8(writer: Writer, message: OffsetFetchRequestTopics): void {
-  writer.compactString(message.name);
-  writer.compactArrayCount(message.partitionIndexes.length);
-  for (const element of message.partitionIndexes) writer.int32(element);
-  writer.unknownTags(message.unknownTags);
-}
-
-/** Version 10. */
-function encodeOffsetFetchRequestTopicsV10(writer: Writer, message: OffsetFetchRequestTopics): void {
-  writer.uuid(message.topicId);
-  writer.compactArrayCount(message.partitionIndexes.length);
-  for (const element of message.partitionIndexes) writer.int32(element);
-  writer.unknownTags(message.unknownTags);
 }
 
 /** Versions 0-1. */
@@ -173,6 +117,62 @@ function encodeOffsetFetchRequestV10(writer: Writer, message: OffsetFetchRequest
   writer.unknownTags(message.unknownTags);
 }
 
+/** Version 8. */
+function encodeOffsetFetchRequestGroupV8(writer: Writer, message: OffsetFetchRequestGroup): void {
+  writer.compactString(message.groupId);
+  if (message.topics === null) {
+    writer.compactArrayCount(-1);
+  } else {
+    writer.compactArrayCount(message.topics.length);
+    for (const element of message.topics) encodeOffsetFetchRequestTopicsV8(writer, element);
+  }
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 9. */
+function encodeOffsetFetchRequestGroupV9(writer: Writer, message: OffsetFetchRequestGroup): void {
+  writer.compactString(message.groupId);
+  writer.compactNullableString(message.memberId);
+  writer.int32(message.memberEpoch);
+  if (message.topics === null) {
+    writer.compactArrayCount(-1);
+  } else {
+    writer.compactArrayCount(message.topics.length);
+    for (const element of message.topics) encodeOffsetFetchRequestTopicsV8(writer, element);
+  }
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 10. */
+function encodeOffsetFetchRequestGroupV10(writer: Writer, message: OffsetFetchRequestGroup): void {
+  writer.compactString(message.groupId);
+  writer.compactNullableString(message.memberId);
+  writer.int32(message.memberEpoch);
+  if (message.topics === null) {
+    writer.compactArrayCount(-1);
+  } else {
+    writer.compactArrayCount(message.topics.length);
+    for (const element of message.topics) encodeOffsetFetchRequestTopicsV10(writer, element);
+  }
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Versions 8-9. */
+function encodeOffsetFetchRequestTopicsV8(writer: Writer, message: OffsetFetchRequestTopics): void {
+  writer.compactString(message.name);
+  writer.compactArrayCount(message.partitionIndexes.length);
+  for (const element of message.partitionIndexes) writer.int32(element);
+  writer.unknownTags(message.unknownTags);
+}
+
+/** Version 10. */
+function encodeOffsetFetchRequestTopicsV10(writer: Writer, message: OffsetFetchRequestTopics): void {
+  writer.uuid(message.topicId);
+  writer.compactArrayCount(message.partitionIndexes.length);
+  for (const element of message.partitionIndexes) writer.int32(element);
+  writer.unknownTags(message.unknownTags);
+}
+
 /** Versions 0-5. */
 function encodeOffsetFetchRequestTopicV0(writer: Writer, message: OffsetFetchRequestTopic): void {
   writer.string(message.name);
@@ -187,6 +187,17 @@ function encodeOffsetFetchRequestTopicV6(writer: Writer, message: OffsetFetchReq
   writer.compactArrayCount(message.partitionIndexes.length);
   for (const element of message.partitionIndexes) writer.int32(element);
   writer.unknownTags(message.unknownTags);
+}
+
+/** A OffsetFetchRequest with the given fields; the others have the schema's defaults. */
+export function createOffsetFetchRequest(fields: Partial<OffsetFetchRequest> = {}): OffsetFetchRequest {
+  return {
+    groupId: fields.groupId ?? "",
+    topics: fields.topics === undefined ? [] : fields.topics,
+    groups: fields.groups ?? [],
+    requireStable: fields.requireStable ?? false,
+    unknownTags: fields.unknownTags ?? null,
+  };
 }
 
 /** A OffsetFetchRequestGroup with the given fields; the others have the schema's defaults. */
@@ -210,17 +221,6 @@ export function createOffsetFetchRequestTopics(fields: Partial<OffsetFetchReques
   };
 }
 
-/** A OffsetFetchRequest with the given fields; the others have the schema's defaults. */
-export function createOffsetFetchRequest(fields: Partial<OffsetFetchRequest> = {}): OffsetFetchRequest {
-  return {
-    groupId: fields.groupId ?? "",
-    topics: fields.topics === undefined ? [] : fields.topics,
-    groups: fields.groups ?? [],
-    requireStable: fields.requireStable ?? false,
-    unknownTags: fields.unknownTags ?? null,
-  };
-}
-
 /** A OffsetFetchRequestTopic with the given fields; the others have the schema's defaults. */
 export function createOffsetFetchRequestTopic(fields: Partial<OffsetFetchRequestTopic> = {}): OffsetFetchRequestTopic {
   return {
@@ -228,25 +228,6 @@ export function createOffsetFetchRequestTopic(fields: Partial<OffsetFetchRequest
     partitionIndexes: fields.partitionIndexes ?? [],
     unknownTags: fields.unknownTags ?? null,
   };
-}
-
-function offsetFetchRequestGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestGroup> {
-  return fc.record({
-    groupId: version >= 8 ? values.string : fc.constant(""),
-    memberId: version >= 9 ? (version >= 9 ? fc.option(values.string) : values.string) : fc.constant(null),
-    memberEpoch: version >= 9 ? values.int32 : fc.constant(-1),
-    topics: version >= 8 ? (version >= 8 ? fc.option(values.arrayOf(offsetFetchRequestTopicsArbitrary(version))) : values.arrayOf(offsetFetchRequestTopicsArbitrary(version))) : fc.constant([]),
-    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function offsetFetchRequestTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestTopics> {
-  return fc.record({
-    name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
-    topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
-    partitionIndexes: version >= 8 ? values.arrayOf(values.int32) : fc.constant([]),
-    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
-  });
 }
 
 /** Any OffsetFetchRequest that `version` can carry. */
@@ -260,10 +241,29 @@ export function offsetFetchRequestArbitrary(version: number): fc.Arbitrary<Offse
   });
 }
 
+function offsetFetchRequestGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestGroup> {
+  return fc.record({
+    groupId: values.string,
+    memberId: version >= 9 ? fc.option(values.string) : fc.constant(null),
+    memberEpoch: version >= 9 ? values.int32 : fc.constant(-1),
+    topics: (version >= 8 ? fc.option(values.arrayOf(offsetFetchRequestTopicsArbitrary(version))) : values.arrayOf(offsetFetchRequestTopicsArbitrary(version))),
+    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function offsetFetchRequestTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestTopics> {
+  return fc.record({
+    name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
+    topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
+    partitionIndexes: values.arrayOf(values.int32),
+    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
+  });
+}
+
 function offsetFetchRequestTopicArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestTopic> {
   return fc.record({
-    name: version <= 7 ? values.string : fc.constant(""),
-    partitionIndexes: version <= 7 ? values.arrayOf(values.int32) : fc.constant([]),
+    name: values.string,
+    partitionIndexes: values.arrayOf(values.int32),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
   });
 }

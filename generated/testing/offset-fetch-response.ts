@@ -8,10 +8,10 @@ import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type {
   OffsetFetchResponsePartition,
   OffsetFetchResponseTopic,
-  OffsetFetchResponse,
   OffsetFetchResponsePartitions,
   OffsetFetchResponseTopics,
   OffsetFetchResponseGroup,
+  OffsetFetchResponse,
 } from "../kafka/offset-fetch-response.ts";
 import { values } from "./values.ts";
 
@@ -35,63 +35,6 @@ export function decodeOffsetFetchResponse(reader: Reader, version: number): Offs
   const decode = offsetFetchResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`OffsetFetchResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 8-9. */
-function decodeOffsetFetchResponseGroupV8(reader: Reader): OffsetFetchResponseGroup {
-  const groupId = reader.compactString();
-  const topicsCount = reader.compactArrayCount(3);
-  if (topicsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseGroup.Topics");
-  const topics = newArray<OffsetFetchResponseTopics>(topicsCount);
-  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchResponseTopicsV8(reader);
-  const errorCode = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { groupId, topics, errorCode, unknownTags };
-}
-
-/** Version 10. */
-function decodeOffsetFetchResponseGroupV10(reader: Reader): OffsetFetchResponseGroup {
-  const groupId = reader.compactString();
-  const topicsCount = reader.compactArrayCount(18);
-  if (topicsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseGroup.Topics");
-  const topics = newArray<OffsetFetchResponseTopics>(topicsCount);
-  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchResponseTopicsV10(reader);
-  const errorCode = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { groupId, topics, errorCode, unknownTags };
-}
-
-/** Versions 8-9. */
-function decodeOffsetFetchResponseTopicsV8(reader: Reader): OffsetFetchResponseTopics {
-  const name = reader.compactString();
-  const partitionsCount = reader.compactArrayCount(20);
-  if (partitionsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseTopics.Partitions");
-  const partitions = newArray<OffsetFetchResponsePartitions>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = decodeOffsetFetchResponsePartitionsV8(reader);
-  const unknownTags = reader.unknownTags();
-  return { name, topicId: ZERO_UUID, partitions, unknownTags };
-}
-
-/** Version 10. */
-function decodeOffsetFetchResponseTopicsV10(reader: Reader): OffsetFetchResponseTopics {
-  const topicId = reader.uuid();
-  const partitionsCount = reader.compactArrayCount(20);
-  if (partitionsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseTopics.Partitions");
-  const partitions = newArray<OffsetFetchResponsePartitions>(partitionsCount);
-  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = decodeOffsetFetchResponsePartitionsV8(reader);
-  const unknownTags = reader.unknownTags();
-  return { name: "", topicId, partitions, unknownTags };
-}
-
-/** Versions 8-10. */
-function decodeOffsetFetchResponsePartitionsV8(reader: Reader): OffsetFetchResponsePartitions {
-  const partitionIndex = reader.int32();
-  const committedOffset = reader.int64();
-  const committedLeaderEpoch = reader.int32();
-  const metadata = reader.compactNullableString();
-  const errorCode = reader.int16();
-  const unknownTags = reader.unknownTags();
-  return { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode, unknownTags };
 }
 
 /** Versions 0-1. */
@@ -169,6 +112,63 @@ function decodeOffsetFetchResponseV10(reader: Reader): OffsetFetchResponse {
   return { throttleTimeMs, topics: [], errorCode: 0, groups, unknownTags };
 }
 
+/** Versions 8-9. */
+function decodeOffsetFetchResponseGroupV8(reader: Reader): OffsetFetchResponseGroup {
+  const groupId = reader.compactString();
+  const topicsCount = reader.compactArrayCount(3);
+  if (topicsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseGroup.Topics");
+  const topics = newArray<OffsetFetchResponseTopics>(topicsCount);
+  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchResponseTopicsV8(reader);
+  const errorCode = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { groupId, topics, errorCode, unknownTags };
+}
+
+/** Version 10. */
+function decodeOffsetFetchResponseGroupV10(reader: Reader): OffsetFetchResponseGroup {
+  const groupId = reader.compactString();
+  const topicsCount = reader.compactArrayCount(18);
+  if (topicsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseGroup.Topics");
+  const topics = newArray<OffsetFetchResponseTopics>(topicsCount);
+  for (let at = 0; at < topicsCount; at += 1) topics[at] = decodeOffsetFetchResponseTopicsV10(reader);
+  const errorCode = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { groupId, topics, errorCode, unknownTags };
+}
+
+/** Versions 8-9. */
+function decodeOffsetFetchResponseTopicsV8(reader: Reader): OffsetFetchResponseTopics {
+  const name = reader.compactString();
+  const partitionsCount = reader.compactArrayCount(20);
+  if (partitionsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseTopics.Partitions");
+  const partitions = newArray<OffsetFetchResponsePartitions>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = decodeOffsetFetchResponsePartitionsV8(reader);
+  const unknownTags = reader.unknownTags();
+  return { name, topicId: ZERO_UUID, partitions, unknownTags };
+}
+
+/** Version 10. */
+function decodeOffsetFetchResponseTopicsV10(reader: Reader): OffsetFetchResponseTopics {
+  const topicId = reader.uuid();
+  const partitionsCount = reader.compactArrayCount(20);
+  if (partitionsCount < 0) throw reader.unexpectedNull("OffsetFetchResponse.OffsetFetchResponseTopics.Partitions");
+  const partitions = newArray<OffsetFetchResponsePartitions>(partitionsCount);
+  for (let at = 0; at < partitionsCount; at += 1) partitions[at] = decodeOffsetFetchResponsePartitionsV8(reader);
+  const unknownTags = reader.unknownTags();
+  return { name: "", topicId, partitions, unknownTags };
+}
+
+/** Versions 8-10. */
+function decodeOffsetFetchResponsePartitionsV8(reader: Reader): OffsetFetchResponsePartitions {
+  const partitionIndex = reader.int32();
+  const committedOffset = reader.int64();
+  const committedLeaderEpoch = reader.int32();
+  const metadata = reader.compactNullableString();
+  const errorCode = reader.int16();
+  const unknownTags = reader.unknownTags();
+  return { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode, unknownTags };
+}
+
 /** Versions 0-4. */
 function decodeOffsetFetchResponseTopicV0(reader: Reader): OffsetFetchResponseTopic {
   const name = reader.string();
@@ -230,35 +230,6 @@ function decodeOffsetFetchResponsePartitionV6(reader: Reader): OffsetFetchRespon
   return { partitionIndex, committedOffset, committedLeaderEpoch, metadata, errorCode, unknownTags };
 }
 
-function offsetFetchResponseGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseGroup> {
-  return fc.record({
-    groupId: version >= 8 ? values.string : fc.constant(""),
-    topics: version >= 8 ? values.arrayOf(offsetFetchResponseTopicsArbitrary(version)) : fc.constant([]),
-    errorCode: version >= 8 ? values.int16 : fc.constant(0),
-    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function offsetFetchResponseTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseTopics> {
-  return fc.record({
-    name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
-    topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
-    partitions: version >= 8 ? values.arrayOf(offsetFetchResponsePartitionsArbitrary(version)) : fc.constant([]),
-    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function offsetFetchResponsePartitionsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponsePartitions> {
-  return fc.record({
-    partitionIndex: version >= 8 ? values.int32 : fc.constant(0),
-    committedOffset: version >= 8 ? values.int64 : fc.constant(0),
-    committedLeaderEpoch: version >= 8 ? values.int32 : fc.constant(-1),
-    metadata: version >= 8 ? (version >= 8 ? fc.option(values.string) : values.string) : fc.constant(""),
-    errorCode: version >= 8 ? values.int16 : fc.constant(0),
-    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
-  });
-}
-
 /** Any OffsetFetchResponse that `version` can carry. */
 export function offsetFetchResponseArbitrary(version: number): fc.Arbitrary<OffsetFetchResponse> {
   return fc.record({
@@ -270,21 +241,50 @@ export function offsetFetchResponseArbitrary(version: number): fc.Arbitrary<Offs
   });
 }
 
+function offsetFetchResponseGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseGroup> {
+  return fc.record({
+    groupId: values.string,
+    topics: values.arrayOf(offsetFetchResponseTopicsArbitrary(version)),
+    errorCode: values.int16,
+    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function offsetFetchResponseTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseTopics> {
+  return fc.record({
+    name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
+    topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
+    partitions: values.arrayOf(offsetFetchResponsePartitionsArbitrary(version)),
+    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function offsetFetchResponsePartitionsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponsePartitions> {
+  return fc.record({
+    partitionIndex: values.int32,
+    committedOffset: values.int64,
+    committedLeaderEpoch: values.int32,
+    metadata: (version >= 8 ? fc.option(values.string) : values.string),
+    errorCode: values.int16,
+    unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
+  });
+}
+
 function offsetFetchResponseTopicArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseTopic> {
   return fc.record({
-    name: version <= 7 ? values.string : fc.constant(""),
-    partitions: version <= 7 ? values.arrayOf(offsetFetchResponsePartitionArbitrary(version)) : fc.constant([]),
+    name: values.string,
+    partitions: values.arrayOf(offsetFetchResponsePartitionArbitrary(version)),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function offsetFetchResponsePartitionArbitrary(version: number): fc.Arbitrary<OffsetFetchResponsePartition> {
   return fc.record({
-    partitionIndex: version <= 7 ? values.int32 : fc.constant(0),
-    committedOffset: version <= 7 ? values.int64 : fc.constant(0),
+    partitionIndex: values.int32,
+    committedOffset: values.int64,
     committedLeaderEpoch: version >= 5 && version <= 7 ? values.int32 : fc.constant(-1),
-    metadata: version <= 7 ? fc.option(values.string) : fc.constant(""),
-    errorCode: version <= 7 ? values.int16 : fc.constant(0),
+    metadata: fc.option(values.string),
+    errorCode: values.int16,
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
   });
 }

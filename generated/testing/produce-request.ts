@@ -143,7 +143,7 @@ export function createPartitionProduceData(fields: Partial<PartitionProduceData>
 /** Any ProduceRequest that `version` can carry. */
 export function produceRequestArbitrary(version: number): fc.Arbitrary<ProduceRequest> {
   return fc.record({
-    transactionalId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
+    transactionalId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     acks: values.int16,
     timeoutMs: values.int32,
     topicData: values.arrayOf(topicProduceDataArbitrary(version)),

@@ -7,12 +7,12 @@ import type { Reader } from "../../src/wire/reader.ts";
 import type { UnknownTag } from "../../src/wire/unknown-tag.ts";
 import { ZERO_UUID } from "../../src/wire/uuid.ts";
 import type {
-  PartitionProduceResponse,
-  TopicProduceResponse,
-  ProduceResponse,
   BatchIndexAndErrorMessage,
   LeaderIdAndEpoch,
+  PartitionProduceResponse,
+  TopicProduceResponse,
   NodeEndpoint,
+  ProduceResponse,
 } from "../kafka/produce-response.ts";
 import { values } from "./values.ts";
 
@@ -39,39 +39,6 @@ export function decodeProduceResponse(reader: Reader, version: number): ProduceR
   const decode = produceResponseDecoders[version];
   if (decode === undefined) throw new DecodeError(`ProduceResponse has no version ${version}`, reader.position);
   return decode(reader);
-}
-
-/** Versions 10-13. */
-function decodeNodeEndpointV10(reader: Reader): NodeEndpoint {
-  const nodeId = reader.int32();
-  const host = reader.compactString();
-  const port = reader.int32();
-  const rack = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { nodeId, host, port, rack, unknownTags };
-}
-
-/** Versions 10-13. */
-function decodeLeaderIdAndEpochV10(reader: Reader): LeaderIdAndEpoch {
-  const leaderId = reader.int32();
-  const leaderEpoch = reader.int32();
-  const unknownTags = reader.unknownTags();
-  return { leaderId, leaderEpoch, unknownTags };
-}
-
-/** Version 8. */
-function decodeBatchIndexAndErrorMessageV8(reader: Reader): BatchIndexAndErrorMessage {
-  const batchIndex = reader.int32();
-  const batchIndexErrorMessage = reader.nullableString();
-  return { batchIndex, batchIndexErrorMessage, unknownTags: null };
-}
-
-/** Versions 9-13. */
-function decodeBatchIndexAndErrorMessageV9(reader: Reader): BatchIndexAndErrorMessage {
-  const batchIndex = reader.int32();
-  const batchIndexErrorMessage = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
-  return { batchIndex, batchIndexErrorMessage, unknownTags };
 }
 
 /** Version 0. */
@@ -188,6 +155,16 @@ function decodeProduceResponseV13(reader: Reader): ProduceResponse {
     }
   }
   return { responses, throttleTimeMs, nodeEndpoints, unknownTags };
+}
+
+/** Versions 10-13. */
+function decodeNodeEndpointV10(reader: Reader): NodeEndpoint {
+  const nodeId = reader.int32();
+  const host = reader.compactString();
+  const port = reader.int32();
+  const rack = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { nodeId, host, port, rack, unknownTags };
 }
 
 /** Versions 0-1. */
@@ -410,33 +387,30 @@ function decodePartitionProduceResponseV10(reader: Reader): PartitionProduceResp
   };
 }
 
+/** Versions 10-13. */
+function decodeLeaderIdAndEpochV10(reader: Reader): LeaderIdAndEpoch {
+  const leaderId = reader.int32();
+  const leaderEpoch = reader.int32();
+  const unknownTags = reader.unknownTags();
+  return { leaderId, leaderEpoch, unknownTags };
+}
+
+/** Version 8. */
+function decodeBatchIndexAndErrorMessageV8(reader: Reader): BatchIndexAndErrorMessage {
+  const batchIndex = reader.int32();
+  const batchIndexErrorMessage = reader.nullableString();
+  return { batchIndex, batchIndexErrorMessage, unknownTags: null };
+}
+
+/** Versions 9-13. */
+function decodeBatchIndexAndErrorMessageV9(reader: Reader): BatchIndexAndErrorMessage {
+  const batchIndex = reader.int32();
+  const batchIndexErrorMessage = reader.compactNullableString();
+  const unknownTags = reader.unknownTags();
+  return { batchIndex, batchIndexErrorMessage, unknownTags };
+}
+
 const defaultLeaderIdAndEpoch: LeaderIdAndEpoch = { leaderId: -1, leaderEpoch: -1, unknownTags: null };
-
-function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
-    nodeId: version >= 10 ? values.int32 : fc.constant(0),
-    host: version >= 10 ? values.string : fc.constant(""),
-    port: version >= 10 ? values.int32 : fc.constant(0),
-    rack: version >= 10 ? (version >= 10 ? fc.option(values.string) : values.string) : fc.constant(null),
-    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
-    leaderId: version >= 10 ? values.int32 : fc.constant(-1),
-    leaderEpoch: version >= 10 ? values.int32 : fc.constant(-1),
-    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
-  });
-}
-
-function batchIndexAndErrorMessageArbitrary(version: number): fc.Arbitrary<BatchIndexAndErrorMessage> {
-  return fc.record({
-    batchIndex: version >= 8 ? values.int32 : fc.constant(0),
-    batchIndexErrorMessage: version >= 8 ? (version >= 8 ? fc.option(values.string) : values.string) : fc.constant(null),
-    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
-  });
-}
 
 /** Any ProduceResponse that `version` can carry. */
 export function produceResponseArbitrary(version: number): fc.Arbitrary<ProduceResponse> {
@@ -444,6 +418,16 @@ export function produceResponseArbitrary(version: number): fc.Arbitrary<ProduceR
     responses: values.arrayOf(topicProduceResponseArbitrary(version)),
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     nodeEndpoints: version >= 10 ? values.arrayOf(nodeEndpointArbitrary(version)) : fc.constant([]),
+    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
+  return fc.record({
+    nodeId: values.int32,
+    host: values.string,
+    port: values.int32,
+    rack: fc.option(values.string),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -465,8 +449,24 @@ function partitionProduceResponseArbitrary(version: number): fc.Arbitrary<Partit
     logAppendTimeMs: version >= 2 ? values.int64 : fc.constant(-1),
     logStartOffset: version >= 5 ? values.int64 : fc.constant(-1),
     recordErrors: version >= 8 ? values.arrayOf(batchIndexAndErrorMessageArbitrary(version)) : fc.constant([]),
-    errorMessage: version >= 8 ? (version >= 8 ? fc.option(values.string) : values.string) : fc.constant(null),
+    errorMessage: version >= 8 ? fc.option(values.string) : fc.constant(null),
     currentLeader: version >= 10 ? leaderIdAndEpochArbitrary(version) : fc.constant(defaultLeaderIdAndEpoch),
+    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
+  return fc.record({
+    leaderId: values.int32,
+    leaderEpoch: values.int32,
+    unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
+  });
+}
+
+function batchIndexAndErrorMessageArbitrary(version: number): fc.Arbitrary<BatchIndexAndErrorMessage> {
+  return fc.record({
+    batchIndex: values.int32,
+    batchIndexErrorMessage: fc.option(values.string),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -64,7 +64,7 @@ export function requestHeaderArbitrary(version: number): fc.Arbitrary<RequestHea
     requestApiKey: values.int16,
     requestApiVersion: values.int16,
     correlationId: values.int32,
-    clientId: version >= 1 ? (version >= 1 ? fc.option(values.string) : values.string) : fc.constant(""),
+    clientId: version >= 1 ? fc.option(values.string) : fc.constant(""),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }

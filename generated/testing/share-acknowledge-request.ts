@@ -116,7 +116,7 @@ export function createAcknowledgementBatch(fields: Partial<AcknowledgementBatch>
 /** Any ShareAcknowledgeRequest that `version` can carry. */
 export function shareAcknowledgeRequestArbitrary(version: number): fc.Arbitrary<ShareAcknowledgeRequest> {
   return fc.record({
-    groupId: (version >= 1 ? fc.option(values.string) : values.string),
+    groupId: fc.option(values.string),
     memberId: (version >= 1 ? fc.option(values.string) : values.string),
     shareSessionEpoch: values.int32,
     isRenewAck: version >= 2 ? values.bool : fc.constant(false),

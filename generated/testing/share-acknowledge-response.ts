@@ -114,7 +114,7 @@ export function shareAcknowledgeResponseArbitrary(version: number): fc.Arbitrary
   return fc.record({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
     acquisitionLockTimeoutMs: version >= 2 ? values.int32 : fc.constant(0),
     responses: values.arrayOf(shareAcknowledgeTopicResponseArbitrary(version)),
     nodeEndpoints: values.arrayOf(nodeEndpointArbitrary(version)),
@@ -127,7 +127,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
-    rack: (version >= 1 ? fc.option(values.string) : values.string),
+    rack: fc.option(values.string),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -144,7 +144,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
   return fc.record({
     partitionIndex: values.int32,
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
     currentLeader: leaderIdAndEpochArbitrary(version),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -158,7 +158,7 @@ export function createAcknowledgementBatch(fields: Partial<AcknowledgementBatch>
 /** Any ShareFetchRequest that `version` can carry. */
 export function shareFetchRequestArbitrary(version: number): fc.Arbitrary<ShareFetchRequest> {
   return fc.record({
-    groupId: (version >= 1 ? fc.option(values.string) : values.string),
+    groupId: fc.option(values.string),
     memberId: (version >= 1 ? fc.option(values.string) : values.string),
     shareSessionEpoch: values.int32,
     maxWaitMs: values.int32,

@@ -117,7 +117,7 @@ export function shareFetchResponseArbitrary(version: number): fc.Arbitrary<Share
   return fc.record({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
     acquisitionLockTimeoutMs: values.int32,
     responses: values.arrayOf(shareFetchableTopicResponseArbitrary(version)),
     nodeEndpoints: values.arrayOf(nodeEndpointArbitrary(version)),
@@ -130,7 +130,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
-    rack: (version >= 1 ? fc.option(values.string) : values.string),
+    rack: fc.option(values.string),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
@@ -147,9 +147,9 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
   return fc.record({
     partitionIndex: values.int32,
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
     acknowledgeErrorCode: values.int16,
-    acknowledgeErrorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    acknowledgeErrorMessage: fc.option(values.string),
     currentLeader: leaderIdAndEpochArbitrary(version),
     records: values.records,
     acquiredRecords: values.arrayOf(acquiredRecordsArbitrary(version)),

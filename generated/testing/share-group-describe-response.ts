@@ -116,7 +116,7 @@ export function shareGroupDescribeResponseArbitrary(version: number): fc.Arbitra
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
   return fc.record({
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
     groupId: values.string,
     groupState: values.string,
     groupEpoch: values.int32,
@@ -131,7 +131,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 function memberArbitrary(version: number): fc.Arbitrary<Member> {
   return fc.record({
     memberId: values.string,
-    rackId: (version >= 1 ? fc.option(values.string) : values.string),
+    rackId: fc.option(values.string),
     memberEpoch: values.int32,
     clientId: values.string,
     clientHost: values.string,

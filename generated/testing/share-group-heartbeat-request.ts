@@ -52,8 +52,8 @@ export function shareGroupHeartbeatRequestArbitrary(version: number): fc.Arbitra
     groupId: values.string,
     memberId: values.string,
     memberEpoch: values.int32,
-    rackId: (version >= 1 ? fc.option(values.string) : values.string),
-    subscribedTopicNames: (version >= 1 ? fc.option(values.arrayOf(values.string)) : values.arrayOf(values.string)),
+    rackId: fc.option(values.string),
+    subscribedTopicNames: fc.option(values.arrayOf(values.string)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }

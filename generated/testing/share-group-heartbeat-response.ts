@@ -72,11 +72,11 @@ export function shareGroupHeartbeatResponseArbitrary(version: number): fc.Arbitr
   return fc.record({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
-    errorMessage: (version >= 1 ? fc.option(values.string) : values.string),
-    memberId: (version >= 1 ? fc.option(values.string) : values.string),
+    errorMessage: fc.option(values.string),
+    memberId: fc.option(values.string),
     memberEpoch: values.int32,
     heartbeatIntervalMs: values.int32,
-    assignment: (version >= 1 ? fc.option(assignmentArbitrary(version)) : assignmentArbitrary(version)),
+    assignment: fc.option(assignmentArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }

@@ -113,9 +113,9 @@ export function syncGroupRequestArbitrary(version: number): fc.Arbitrary<SyncGro
     groupId: values.string,
     generationId: values.int32,
     memberId: values.string,
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
-    protocolType: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
-    protocolName: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 3 ? fc.option(values.string) : fc.constant(null),
+    protocolType: version >= 5 ? fc.option(values.string) : fc.constant(null),
+    protocolName: version >= 5 ? fc.option(values.string) : fc.constant(null),
     assignments: values.arrayOf(syncGroupRequestAssignmentArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });

@@ -63,8 +63,8 @@ export function syncGroupResponseArbitrary(version: number): fc.Arbitrary<SyncGr
   return fc.record({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
-    protocolType: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
-    protocolName: version >= 5 ? (version >= 5 ? fc.option(values.string) : values.string) : fc.constant(null),
+    protocolType: version >= 5 ? fc.option(values.string) : fc.constant(null),
+    protocolName: version >= 5 ? fc.option(values.string) : fc.constant(null),
     assignment: values.bytes,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
   });

@@ -163,7 +163,7 @@ export function txnOffsetCommitRequestArbitrary(version: number): fc.Arbitrary<T
     producerEpoch: values.int16,
     generationId: version >= 3 ? values.int32 : fc.constant(-1),
     memberId: version >= 3 ? values.string : fc.constant(""),
-    groupInstanceId: version >= 3 ? (version >= 3 ? fc.option(values.string) : values.string) : fc.constant(null),
+    groupInstanceId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     topics: values.arrayOf(txnOffsetCommitRequestTopicArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
   });
