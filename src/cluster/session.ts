@@ -1,6 +1,7 @@
 // One life of a broker in the metadata store: a key with a lease of its own, kept alive until the session dies. What is
 // written on its behalf compares the key's create revision, so a dead session writes nothing, whatever its clock says.
 // Refuses nothing to others: anybody may delete the key, and the session then ends.
+import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import { invariant } from "../invariant.ts";
@@ -61,7 +62,7 @@ export class Session {
   /** Resolves once the session's key is gone and its head was read, or the broker's life ended. Never rejects. */
   readonly closed: Promise<SessionEnd>;
   readonly #life: AbortSignal;
-  readonly #controller = new AbortController();
+  readonly #controller = longLivedController();
   readonly #tasks: TaskGroup;
   #resolveClosed: (end: SessionEnd) => void = () => {};
   /** Only grows. */
@@ -169,7 +170,7 @@ export class Session {
     try {
       await deleteSession(components, sessionId, createRevision, this.#life);
       const key = components.keys.head(sessionId);
-      const { entry } = await untilAnswered(components, "last read of a head", this.#life, (signal) =>
+      const { entry } = await untilAnswered(components, { what: "last read of a head", signal: this.#life }, (signal) =>
         components.kv.get(key, { signal }),
       );
       return entry && decodeHead(entry).n;
@@ -189,7 +190,9 @@ export class Session {
       // The lease lives at least TTL past the moment the call was sent: counting from the answer would be too long.
       const sentMs = clock.monotonicMs();
       try {
-        await callOnce(this.components, "keep-alive", signal, (call) => kv.keepAlive(this.leaseId, { signal: call }));
+        await callOnce(this.components, { what: "keep-alive", signal: signal }, (call) =>
+          kv.keepAlive(this.leaseId, { signal: call }),
+        );
         this.#provenMs = Math.max(this.#provenMs, sentMs);
         pauseMs = KEEP_ALIVE_MS;
       } catch (error) {
@@ -215,7 +218,7 @@ export async function deleteSessions(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const { kv, keys } = components;
-  const { entries } = await untilAnswered(components, "range of sessions", signal, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of sessions", signal: signal }, (call) =>
     kv.range(keys.sessions, { signal: call }),
   );
   for (const entry of entries) {
@@ -235,7 +238,7 @@ export async function findRivalSession(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<SessionRecord | undefined> {
   const { kv, keys } = components;
-  const { entries } = await untilAnswered(components, "range of sessions", signal, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of sessions", signal: signal }, (call) =>
     kv.range(keys.sessions, { signal: call }),
   );
   return entries
@@ -267,13 +270,13 @@ async function attemptRegistration(
   const { kv, keys, clock, random } = components;
   const sessionId = newSessionId(random);
   const sentMs = clock.monotonicMs();
-  const leaseId = await callOnce(components, "grant of a lease", life, (signal) =>
+  const leaseId = await callOnce(components, { what: "grant of a lease", signal: life }, (signal) =>
     kv.grantLease(SESSION_TTL_MS, { signal }),
   );
   const headValue = encodeHead({ n: 0, committedAtMs: clock.wallMs() });
   const sessionKey = keys.session(sessionId);
   const headKey = keys.head(sessionId);
-  const result = await callOnce(components, "registration", life, (signal) =>
+  const result = await callOnce(components, { what: "registration", signal: life }, (signal) =>
     kv.txn(
       {
         compare: [

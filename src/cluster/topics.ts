@@ -174,7 +174,7 @@ export class Topics {
   async #remove(name: string, target: TopicTarget, signal: AbortSignal): Promise<void> {
     const { kv, keys } = this.#components;
     const key = keys.topic(name);
-    const read = await untilAnswered(this.#components, "read of a topic", signal, (call) =>
+    const read = await untilAnswered(this.#components, { what: "read of a topic", signal: signal }, (call) =>
       kv.get(key, { signal: call }),
     );
     let entry = requireTarget(name, target, read.entry);
@@ -216,6 +216,18 @@ function topicOf({
   configs,
 }: Omit<Topic, "name" | "isInternal">): Omit<Topic, "name" | "isInternal"> {
   return { topicId, partitionCount, configs };
+}
+
+/** Every topic, by a linearizable read: what is missing here and was known before is deleted for certain. */
+export async function readTopics(
+  components: ClusterComponents,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly Topic[]> {
+  const { kv, keys } = components;
+  const { entries } = await untilAnswered(components, { what: "range of topics", signal: signal }, (call) =>
+    kv.range(keys.topics, { signal: call }),
+  );
+  return entries.map((entry) => topicFromEntry(keys.topicOf(entry.key), entry));
 }
 
 function requireTarget(name: string, target: TopicTarget, entry: KeyValue | undefined): KeyValue {

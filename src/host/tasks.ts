@@ -1,4 +1,5 @@
 // Background work that belongs to somebody: started by name, ended and joined by `stop`. Nothing floats.
+import { longLivedController } from "./abort.ts";
 import type { Log } from "./log.ts";
 
 /** The reason with which a group's signal aborts when it is stopped. */
@@ -11,7 +12,7 @@ export class StoppedError extends Error {
  * `onFailure`, which decides what that means; it never goes unnoticed.
  */
 export class TaskGroup {
-  readonly #controller = new AbortController();
+  readonly #controller = longLivedController();
   readonly #running = new Set<Promise<void>>();
   readonly #log: Log;
   readonly #onFailure: (name: string, error: unknown) => void;

@@ -2,10 +2,12 @@
 // again. Nothing outlives a session but immutable objects in the store.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
-import type { ImageFeed } from "../cluster/image.ts";
+import type { ImageFeed } from "../cluster/image-feed.ts";
 import { type Registration, Session } from "../cluster/session.ts";
+import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { claimableShards, claimShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
 import { readTopics } from "../cluster/topics.ts";
+import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { InvariantError } from "../invariant.ts";
@@ -50,7 +52,7 @@ export class BrokerLog {
   #sessionCount = 0;
   readonly #onServing = new Set<() => void>();
   /** What sessions live under: they outlast the stop signal, because the orderly end needs them. */
-  readonly #life = new AbortController();
+  readonly #life = longLivedController();
 
   constructor(components: BrokerLogComponents) {
     this.#parts = components;
@@ -212,9 +214,9 @@ export class BrokerLog {
     const { cluster, feed, registration, objectKeys } = this.#parts;
     const { session } = sessionLog;
     const signal = AbortSignal.any([session.signal, stop]);
-    const before = await readClaims(cluster, { signal });
-    await feed.waitFor("claims", before.revision, { signal });
+    // Once the image shows this session it also shows that the sessions deleted before it are gone.
     await feed.waitFor("sessions", session.createRevision, { signal });
+    await this.#waitForClaims((await readClaims(cluster, { signal })).claims.values(), signal);
     const shards = claimableShards(feed.current, registration.brokerId);
     const load = (sessionId: string, objectKey: string, options: { signal: AbortSignal }) =>
       loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal: options.signal });
@@ -223,6 +225,7 @@ export class BrokerLog {
     // What is mine is asked of the store: a claim whose answer was lost is mine all the same.
     const { claims } = await readClaims(cluster, { signal });
     const claimed = shardsToLoad(claims.values(), session.sessionId, new Map());
+    await this.#waitForClaims(claimed, signal);
     // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
     const topics = await readTopics(cluster, { signal });
     const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
@@ -230,6 +233,13 @@ export class BrokerLog {
       isAlive: (topicId) => byId.has(topicId),
       isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
     });
+  }
+
+  /** Until the image shows the newest of `claims`. */
+  async #waitForClaims(claims: Iterable<StoredClaim>, signal: AbortSignal): Promise<void> {
+    let newest = 0;
+    for (const { modRevision } of claims) newest = Math.max(newest, modRevision);
+    if (newest > 0) await this.#parts.feed.waitFor("claims", newest, { signal });
   }
 
   /** Until the session or the broker ends. */

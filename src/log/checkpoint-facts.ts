@@ -1,5 +1,5 @@
 // What a claim has to know of the last checkpoint of a dead session: its head, and where each shard's section lies.
-import type { CheckpointFacts } from "../cluster/shards.ts";
+import type { CheckpointFacts } from "../cluster/shard-claim.ts";
 import { decodeCheckpointIndex, decodeCheckpointTrailer } from "../objects/checkpoint.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { WalReader } from "./wal-reader.ts";

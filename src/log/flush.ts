@@ -3,7 +3,7 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { commitHead } from "../cluster/head.ts";
 import type { Session } from "../cluster/session.ts";
-import type { Clock } from "../host/clock.ts";
+import { type Clock, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Counter, Histogram, Metrics } from "../host/metrics.ts";
 import { invariant } from "../invariant.ts";
@@ -203,10 +203,10 @@ export class Flusher {
     const from = this.#head;
     const to = from + flushes.length;
     for (const flush of flushes) flush.isSent = true;
-    const deadline = new AbortController();
-    const cancel = clock.setTimer(settings.headTimeoutMs, () => deadline.abort(new Error("no answer to the head txn")));
-    const signal = AbortSignal.any([session.signal, deadline.signal]);
-    const outcome = await commitHead(session, { from, to, signal }).finally(cancel);
+    // Past the deadline, or when the session ends meanwhile, the outcome stays unknown until the head is read.
+    const outcome = await withDeadline(clock, settings.headTimeoutMs, `head ${from}..${to}`, session.signal, (signal) =>
+      commitHead(session, { from, to, signal }),
+    );
     if (outcome.kind === "unsent") for (const flush of flushes) flush.isSent = false;
     // After a death its own settlement decides by the head as read; acknowledging twice or differently is impossible.
     if (this.#isDead) return;

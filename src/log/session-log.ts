@@ -1,10 +1,10 @@
 // Everything a broker keeps of its partitions during one session: claimed shards, their logs, the flush pipeline, the
 // tail and the checkpoints. It ends as a whole with the session and is rebuilt by recovery, never repaired.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
-import type { ImageFeed } from "../cluster/image.ts";
+import type { ImageFeed } from "../cluster/image-feed.ts";
 import { shardOf } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
-import type { StoredClaim } from "../cluster/shards.ts";
+import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { type Clock, sleep } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";

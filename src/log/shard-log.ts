@@ -1,6 +1,6 @@
 // The logs of one shard under one leadership, and what its checkpoint section has to say about them.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
-import type { StoredClaim } from "../cluster/shards.ts";
+import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { partitionKey, type TopicId } from "../topic-partition.ts";
 import { FlushNumbers } from "./flush-numbers.ts";
