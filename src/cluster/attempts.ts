@@ -20,11 +20,19 @@ export function isTransient(error: unknown): boolean {
   return isUnknownOutcome(error) || (error instanceof KvError && error.kind === "unavailable");
 }
 
+/** What a call is for, and how long its answer is waited for. */
+export interface Attempt {
+  /** Named in errors and log lines. */
+  readonly what: string;
+  readonly signal: AbortSignal;
+  /** Told of each failure after which another try follows. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
 /** One call with a deadline of {@link CALL_TIMEOUT_MS}. */
 export function callOnce<T>(
   components: ClusterComponents,
-  what: string,
-  signal: AbortSignal,
+  { what, signal }: Attempt,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return withDeadline(components.clock, CALL_TIMEOUT_MS, what, signal, call);
@@ -36,18 +44,17 @@ export function callOnce<T>(
  */
 export async function untilAnswered<T>(
   components: ClusterComponents,
-  what: string,
-  signal: AbortSignal,
+  attempt: Attempt,
   call: (signal: AbortSignal) => Promise<T>,
-  onFailure?: (error: unknown) => void,
 ): Promise<T> {
+  const { what, signal } = attempt;
   for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
     try {
-      return await callOnce(components, what, signal, call);
+      return await callOnce(components, attempt, call);
     } catch (error) {
       signal.throwIfAborted();
       if (!isTransient(error)) throw error;
-      onFailure?.(error);
+      attempt.onFailure?.(error);
       components.log.warn("metadata call failed, trying again", { what, error });
     }
     await sleep(components.clock, pauseMs * (0.5 + components.random.uniform() / 2), signal);
@@ -55,11 +62,6 @@ export async function untilAnswered<T>(
 }
 
 /** Repeats one and the same transaction until it is answered. */
-export function txnUntilAnswered(
-  components: ClusterComponents,
-  what: string,
-  txn: Txn,
-  signal: AbortSignal,
-): Promise<TxnResult> {
-  return untilAnswered(components, what, signal, (callSignal) => components.kv.txn(txn, { signal: callSignal }));
+export function txnUntilAnswered(components: ClusterComponents, attempt: Attempt, txn: Txn): Promise<TxnResult> {
+  return untilAnswered(components, attempt, (signal) => components.kv.txn(txn, { signal }));
 }

@@ -33,6 +33,18 @@ export interface PlannedClaim {
   readonly dead: DeadSession | undefined;
 }
 
+interface ClaimOutcome {
+  readonly written: StoredClaim[];
+  readonly lost: number[];
+}
+
+/** What a refused transaction was made of, and what its else branch read: own session, dead ones, claims. */
+interface RefusedClaim {
+  readonly batch: readonly EncodedClaim[];
+  readonly dead: readonly DeadSession[];
+  readonly results: readonly (KeyValue | undefined)[];
+}
+
 interface EncodedClaim extends PlannedClaim {
   readonly value: Uint8Array;
 }
@@ -79,18 +91,23 @@ function* batches(planned: readonly EncodedClaim[]): Iterable<EncodedClaim[]> {
 async function writeBatch(
   session: Session,
   first: readonly EncodedClaim[],
-  outcome: { readonly written: StoredClaim[]; readonly lost: number[]; readonly signal: AbortSignal },
+  outcome: ClaimOutcome & { readonly signal: AbortSignal },
 ): Promise<void> {
   let batch = first;
   while (batch.length > 0) {
     const dead = [...new Map(batch.flatMap((plan) => (plan.dead ? [[plan.dead.sessionId, plan.dead]] : []))).values()];
     const txn = claimTxn(session, batch, dead);
-    const result = await txnUntilAnswered(session.components, "claim of shards", txn, outcome.signal);
+    const result = await txnUntilAnswered(session.components, { what: "claim of shards", signal: outcome.signal }, txn);
     if (result.succeeded) {
       for (const plan of batch) outcome.written.push(storedClaim(plan, result.revision));
       return;
     }
-    const rest = stillPossible(session, batch, dead, result.results, outcome);
+    const rest = stillPossible({ batch, dead, results: result.results }, outcome);
+    if (result.results[0]?.createRevision !== session.createRevision) {
+      throw new SessionFencedError(
+        `session ${session.sessionId} was gone before it could write ${batch.length} claims`,
+      );
+    }
     invariant(rest.length < batch.length, `a claim of ${batch.length} shards was refused, and every compare holds`);
     batch = rest;
   }
@@ -115,13 +132,7 @@ function claimTxn(session: Session, batch: readonly EncodedClaim[], dead: readon
 }
 
 /** Sorts out what a refused transaction read: what landed by an earlier copy, what is lost, what to try again. */
-function stillPossible(
-  session: Session,
-  batch: readonly EncodedClaim[],
-  dead: readonly DeadSession[],
-  results: readonly (KeyValue | undefined)[],
-  outcome: { readonly written: StoredClaim[]; readonly lost: number[] },
-): EncodedClaim[] {
+function stillPossible({ batch, dead, results }: RefusedClaim, outcome: ClaimOutcome): EncodedClaim[] {
   const lostSessions = new Set<SessionId>();
   for (const [index, { sessionId, head }] of dead.entries()) {
     const isAlive = results[1 + 2 * index] !== undefined;
@@ -136,9 +147,6 @@ function stillPossible(
       outcome.written.push(storedClaim(plan, entry.modRevision));
     } else if (isChanged || (plan.dead && lostSessions.has(plan.dead.sessionId))) outcome.lost.push(plan.shard);
     else rest.push(plan);
-  }
-  if (results[0]?.createRevision !== session.createRevision) {
-    throw new SessionFencedError(`session ${session.sessionId} was gone before it could write ${batch.length} claims`);
   }
   return rest;
 }

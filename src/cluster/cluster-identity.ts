@@ -23,13 +23,12 @@ export async function ensureClusterIdentity(
   const identity: ClusterIdentity = { clusterId: newUuid(components.random), generation: 1 };
   const { succeeded, revision, results } = await txnUntilAnswered(
     components,
-    "identity of the cluster",
+    { what: "identity of the cluster", signal },
     {
       compare: [{ key, target: "create", equals: 0 }],
       then: [{ type: "put", key, value: encodeClusterIdentity(identity) }],
       otherwise: [{ type: "get", key }],
     },
-    signal,
   );
   const entry = results[0];
   if (succeeded || !entry) return { ...identity, revision, isNew: true };

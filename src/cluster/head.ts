@@ -1,8 +1,8 @@
 // The commit of flushes: one transaction that compares the session's key and its head, and writes the next head. Also
 // the pointer to the newest checkpoint. A write without answer is sent again byte for byte and its else branch read;
 // nothing here assumes an outcome.
-import { invariant } from "../invariant.ts";
-import type { KeyValue, Txn, TxnResult } from "../kv/key-value-store.ts";
+import { InvariantError, invariant } from "../invariant.ts";
+import { type KeyValue, KvError, type Txn, type TxnResult } from "../kv/key-value-store.ts";
 import { isUnknownOutcome, txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import { decodeCheckpointPointer, decodeHead, encodeCheckpointPointer, encodeHead } from "./keys.ts";
@@ -35,25 +35,22 @@ export async function commitHead(
   const value = encodeHead({ n: to, committedAtMs: components.clock.wallMs() });
   const txn = headTxn(session, value);
   const sending = { isOpen: false, wasUnknown: false };
+  const onFailure = (error: unknown) => {
+    sending.isOpen = false;
+    sending.wasUnknown ||= isUnknownOutcome(error);
+  };
+  let result: TxnResult;
   try {
-    const result = await untilAnswered(
-      components,
-      "head commit",
-      signal,
-      (call) => {
-        sending.isOpen = true;
-        return components.kv.txn(txn, { signal: call });
-      },
-      (error) => {
-        sending.isOpen = false;
-        sending.wasUnknown ||= isUnknownOutcome(error);
-      },
-    );
-    return classify(session, { n: to, value }, result);
+    result = await untilAnswered(components, { what: "head commit", signal, onFailure }, (call) => {
+      sending.isOpen = true;
+      return components.kv.txn(txn, { signal: call });
+    });
   } catch (error) {
-    if (!(error instanceof Error) || error.name === "InvariantError") throw error;
-    return { kind: sending.wasUnknown || (sending.isOpen && signal.aborted) ? "unknown" : "unsent", error };
+    if (!(error instanceof Error) || error instanceof InvariantError) throw error;
+    const isRefused = error instanceof KvError && error.kind !== "unknown";
+    return { kind: sending.wasUnknown || (sending.isOpen && !isRefused) ? "unknown" : "unsent", error };
   }
+  return classify(session, { n: to, value }, result);
 }
 
 /**
@@ -68,7 +65,7 @@ export async function moveCheckpointPointer(
   const { components, sessionId, createRevision } = session;
   const sessionKey = components.keys.session(sessionId);
   const key = components.keys.checkpoint(sessionId);
-  const first = await untilAnswered(components, "read of a checkpoint pointer", signal, (call) =>
+  const first = await untilAnswered(components, { what: "read of a checkpoint pointer", signal }, (call) =>
     components.kv.get(key, { signal: call }),
   );
   let known: KeyValue | undefined = first.entry;
@@ -84,7 +81,7 @@ export async function moveCheckpointPointer(
         { type: "get", key },
       ],
     };
-    const result = await txnUntilAnswered(components, "checkpoint pointer", txn, signal);
+    const result = await txnUntilAnswered(components, { what: "checkpoint pointer", signal }, txn);
     if (result.succeeded) return "moved";
     const [own, pointer] = result.results;
     if (pointer && decodeCheckpointPointer(pointer) === objectKey) return "moved";
@@ -101,7 +98,7 @@ export async function readHead(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<{ readonly n: number; readonly modRevision: number } | undefined> {
   const key = components.keys.head(sessionId);
-  const { entry } = await untilAnswered(components, "read of a head", signal, (call) =>
+  const { entry } = await untilAnswered(components, { what: "read of a head", signal }, (call) =>
     components.kv.get(key, { signal: call }),
   );
   return entry && { n: decodeHead(entry).n, modRevision: entry.modRevision };
@@ -114,7 +111,7 @@ export async function readCheckpointPointer(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   const key = components.keys.checkpoint(sessionId);
-  const { entry } = await untilAnswered(components, "read of a checkpoint pointer", signal, (call) =>
+  const { entry } = await untilAnswered(components, { what: "read of a checkpoint pointer", signal }, (call) =>
     components.kv.get(key, { signal: call }),
   );
   return entry && decodeCheckpointPointer(entry);

@@ -113,8 +113,10 @@ export class ImageFeed {
   async #list(collection: ImageCollection, signal: AbortSignal): Promise<Revision> {
     const { kv } = this.#components;
     const prefix = this.#prefix(collection);
-    const { revision, entries } = await untilAnswered(this.#components, `range of ${collection}`, signal, (call) =>
-      kv.range(prefix, { signal: call }),
+    const { revision, entries } = await untilAnswered(
+      this.#components,
+      { what: `range of ${collection}`, signal },
+      (call) => kv.range(prefix, { signal: call }),
     );
     const emptied: ImageContent = {
       ...this.#image.content,

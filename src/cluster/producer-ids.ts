@@ -46,7 +46,7 @@ export class ProducerIds {
   async #takeBlock(): Promise<void> {
     const { kv, keys } = this.#components;
     const key = keys.producerIdBlock;
-    await untilAnswered(this.#components, "block of producer ids", this.#signal, async (signal) => {
+    await untilAnswered(this.#components, { what: "block of producer ids", signal: this.#signal }, async (signal) => {
       for (;;) {
         const { entry } = await kv.get(key, { signal });
         const first = entry ? decodeProducerIdBlock(entry) : 0;

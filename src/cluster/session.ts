@@ -166,9 +166,9 @@ export class Session {
   }
 
   async #close(reason: Error): Promise<number | undefined> {
-    const { components, sessionId, createRevision } = this;
+    const { components, sessionId } = this;
     try {
-      await deleteSession(components, sessionId, createRevision, this.#life);
+      await deleteSession(components, this, this.#life);
       const key = components.keys.head(sessionId);
       const { entry } = await untilAnswered(components, { what: "last read of a head", signal: this.#life }, (signal) =>
         components.kv.get(key, { signal }),
@@ -190,7 +190,7 @@ export class Session {
       // The lease lives at least TTL past the moment the call was sent: counting from the answer would be too long.
       const sentMs = clock.monotonicMs();
       try {
-        await callOnce(this.components, { what: "keep-alive", signal: signal }, (call) =>
+        await callOnce(this.components, { what: "keep-alive", signal }, (call) =>
           kv.keepAlive(this.leaseId, { signal: call }),
         );
         this.#provenMs = Math.max(this.#provenMs, sentMs);
@@ -218,12 +218,13 @@ export async function deleteSessions(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const { kv, keys } = components;
-  const { entries } = await untilAnswered(components, { what: "range of sessions", signal: signal }, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of sessions", signal }, (call) =>
     kv.range(keys.sessions, { signal: call }),
   );
   for (const entry of entries) {
     if (isMeant(decodeSession(entry))) {
-      await deleteSession(components, keys.sessionOf(entry.key), entry.createRevision, signal);
+      const sessionId = keys.sessionOf(entry.key);
+      await deleteSession(components, { sessionId, createRevision: entry.createRevision }, signal);
     }
   }
 }
@@ -238,7 +239,7 @@ export async function findRivalSession(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<SessionRecord | undefined> {
   const { kv, keys } = components;
-  const { entries } = await untilAnswered(components, { what: "range of sessions", signal: signal }, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of sessions", signal }, (call) =>
     kv.range(keys.sessions, { signal: call }),
   );
   return entries
@@ -248,17 +249,15 @@ export async function findRivalSession(
 
 async function deleteSession(
   components: ClusterComponents,
-  sessionId: SessionId,
-  createRevision: Revision,
+  { sessionId, createRevision }: { readonly sessionId: SessionId; readonly createRevision: Revision },
   signal: AbortSignal,
 ): Promise<void> {
   const key = components.keys.session(sessionId);
   // Either branch means that the key is gone: an id is never used twice.
   await txnUntilAnswered(
     components,
-    "deletion of a session",
+    { what: "deletion of a session", signal },
     { compare: [{ key, target: "create", equals: createRevision }], then: [{ type: "delete", key }] },
-    signal,
   );
 }
 

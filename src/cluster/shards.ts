@@ -8,11 +8,11 @@ import { type DeadSession, type PlannedClaim, writeClaims } from "./claim-txn.ts
 import type { ClusterComponents } from "./cluster-components.ts";
 import { readCheckpointPointer, readHead } from "./head.ts";
 import type { MetadataImage } from "./image.ts";
-import { decodeClaim, type PrevTerm, type ShardClaim } from "./keys.ts";
+import { decodeClaim, type PrevTerm, type SectionBase, type ShardClaim } from "./keys.ts";
 import { ownerFor, SHARD_COUNT } from "./placement.ts";
 import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
-import type { LoadCheckpoint, StoredClaim } from "./shard-claim.ts";
+import type { LoadCheckpoint, SectionPlace, StoredClaim } from "./shard-claim.ts";
 
 /** What became of the shards that were to be claimed. */
 export interface ClaimResult {
@@ -29,7 +29,7 @@ export async function readClaims(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<{ readonly revision: Revision; readonly claims: ReadonlyMap<number, StoredClaim> }> {
   const { kv, keys } = components;
-  const { revision, entries } = await untilAnswered(components, "range of claims", signal, (call) =>
+  const { revision, entries } = await untilAnswered(components, { what: "range of claims", signal }, (call) =>
     kv.range(keys.claims, { signal: call }),
   );
   const claims = new Map<number, StoredClaim>();
@@ -63,7 +63,10 @@ export async function claimShards(
     const before = stored && dead.get(stored.claim.sessionId);
     if (stored && !before) lost.push(shard);
     else if (before instanceof Error) refused.push({ shard, reason: before });
-    else planned.push(planClaim(session.sessionId, shard, stored, before));
+    else
+      planned.push(
+        stored && before ? takeOver(session.sessionId, stored, before) : firstClaim(session.sessionId, shard),
+      );
   }
   const written = await writeClaims(session, planned, options);
   return { claimed: written.written, lost: [...lost, ...written.lost], refused };
@@ -151,7 +154,7 @@ async function readDeadSessions(
     if (stored) owners.add(stored.claim.sessionId);
   }
   if (owners.size === 0) return dead;
-  const { entries } = await untilAnswered(components, "range of sessions", options.signal, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of sessions", signal: options.signal }, (call) =>
     kv.range(keys.sessions, { signal: call }),
   );
   for (const entry of entries) owners.delete(keys.sessionOf(entry.key));
@@ -176,31 +179,23 @@ async function readDeadSession(
   }
 }
 
-function planClaim(
-  sessionId: SessionId,
-  shard: number,
-  stored: StoredClaim | undefined,
-  dead: DeadSession | undefined,
-): PlannedClaim {
-  if (!stored || !dead) {
-    return { shard, modRevision: 0, dead, claim: { sessionId, epoch: 1, base: undefined, prev: [] } };
-  }
-  const { claim, modRevision } = stored;
+function firstClaim(sessionId: SessionId, shard: number): PlannedClaim {
+  return { shard, modRevision: 0, dead: undefined, claim: { sessionId, epoch: 1, base: undefined, prev: [] } };
+}
+
+function takeOver(sessionId: SessionId, stored: StoredClaim, dead: DeadSession): PlannedClaim {
+  const { shard, claim, modRevision } = stored;
   const { head, checkpoint } = dead;
   const section = checkpoint?.sectionOf(shard, claim.epoch);
-  const base = section
-    ? {
-        objectKey: section.objectKey,
-        position: section.position,
-        length: section.length,
-        sessionId: dead.sessionId,
-        n: checkpoint?.n ?? 0,
-      }
-    : claim.base;
+  const startsFrom = checkpoint && section ? sectionBase(section, dead.sessionId, checkpoint.n) : claim.base;
   // A checkpoint without a section of the shard was made before the term wrote anything: nothing up to its head is ours.
   const uncovered = checkpoint ? checkpoint.n + 1 : 1;
   const from = Math.min(section?.lowestPendingN ?? uncovered, uncovered);
   const term: PrevTerm = { sessionId: dead.sessionId, epoch: claim.epoch, from, to: head.n };
   const prev = term.from <= term.to ? [...claim.prev, term] : claim.prev;
-  return { shard, modRevision, dead, claim: { sessionId, epoch: claim.epoch + 1, base, prev } };
+  return { shard, modRevision, dead, claim: { sessionId, epoch: claim.epoch + 1, base: startsFrom, prev } };
+}
+
+function sectionBase({ objectKey, position, length }: SectionPlace, sessionId: SessionId, n: number): SectionBase {
+  return { objectKey, position, length, sessionId, n };
 }

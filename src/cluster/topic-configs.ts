@@ -22,6 +22,8 @@ export interface TopicConfigEntry {
   readonly values?: readonly string[];
 }
 
+type NumberEntry = Pick<TopicConfigEntry, "defaultValue" | "doc"> & { readonly min: number };
+
 const INT_MAX = 2_147_483_647n;
 const LONG_MAX = 9_223_372_036_854_775_807n;
 const NEVER = LONG_MAX.toString();
@@ -70,25 +72,53 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     max: 22,
     doc: "Level where the topic's compression is zstd.",
   },
-  long("delete.retention.ms", "86400000", 0, "How long the mark of a deleted key outlives compaction, in ms."),
-  long("file.delete.delay.ms", "60000", 0, DISKLESS),
-  long("flush.messages", NEVER, 1, `${NO_EFFECT}every record is durable before it is acknowledged.`),
-  long("flush.ms", NEVER, 0, `${NO_EFFECT}every record is durable before it is acknowledged.`),
+  long("delete.retention.ms", {
+    defaultValue: "86400000",
+    min: 0,
+    doc: "How long the mark of a deleted key outlives compaction, in ms.",
+  }),
+  long("file.delete.delay.ms", { defaultValue: "60000", min: 0, doc: DISKLESS }),
+  long("flush.messages", {
+    defaultValue: NEVER,
+    min: 1,
+    doc: `${NO_EFFECT}every record is durable before it is acknowledged.`,
+  }),
+  long("flush.ms", {
+    defaultValue: NEVER,
+    min: 0,
+    doc: `${NO_EFFECT}every record is durable before it is acknowledged.`,
+  }),
   { name: "follower.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
-  int("index.interval.bytes", "4096", 0, "Bytes of records between two entries of a segment's index."),
+  int("index.interval.bytes", {
+    defaultValue: "4096",
+    min: 0,
+    doc: "Bytes of records between two entries of a segment's index.",
+  }),
   { name: "leader.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
-  long("local.retention.bytes", "-2", -2, DISKLESS),
-  long("local.retention.ms", "-2", -2, DISKLESS),
-  long("max.compaction.lag.ms", NEVER, 1, "Longest time a record waits for compaction, in ms."),
-  int("max.message.bytes", "1048588", 0, "Largest record batch, in bytes."),
+  long("local.retention.bytes", { defaultValue: "-2", min: -2, doc: DISKLESS }),
+  long("local.retention.ms", { defaultValue: "-2", min: -2, doc: DISKLESS }),
+  long("max.compaction.lag.ms", {
+    defaultValue: NEVER,
+    min: 1,
+    doc: "Longest time a record waits for compaction, in ms.",
+  }),
+  int("max.message.bytes", { defaultValue: "1048588", min: 0, doc: "Largest record batch, in bytes." }),
   {
     name: "message.downconversion.enable",
     type: "boolean",
     defaultValue: "true",
     doc: "Whether old clients are served in their format.",
   },
-  long("message.timestamp.after.max.ms", NEVER, 0, "How far a record's timestamp may lie in the future, in ms."),
-  long("message.timestamp.before.max.ms", NEVER, 0, "How far a record's timestamp may lie in the past, in ms."),
+  long("message.timestamp.after.max.ms", {
+    defaultValue: NEVER,
+    min: 0,
+    doc: "How far a record's timestamp may lie in the future, in ms.",
+  }),
+  long("message.timestamp.before.max.ms", {
+    defaultValue: NEVER,
+    min: 0,
+    doc: "How far a record's timestamp may lie in the past, in ms.",
+  }),
   {
     name: "message.timestamp.type",
     type: "string",
@@ -104,18 +134,30 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     max: 1,
     doc: "Least share of the log that is not compacted before compaction runs.",
   },
-  long("min.compaction.lag.ms", "0", 0, "Shortest time a record is kept from compaction, in ms."),
-  int("min.insync.replicas", "1", 1, UNREPLICATED),
+  long("min.compaction.lag.ms", {
+    defaultValue: "0",
+    min: 0,
+    doc: "Shortest time a record is kept from compaction, in ms.",
+  }),
+  int("min.insync.replicas", { defaultValue: "1", min: 1, doc: UNREPLICATED }),
   { name: "preallocate", type: "boolean", defaultValue: "false", doc: DISKLESS },
   { name: "remote.log.copy.disable", type: "boolean", defaultValue: "false", doc: DISKLESS },
   { name: "remote.log.delete.on.disable", type: "boolean", defaultValue: "false", doc: DISKLESS },
   { name: "remote.storage.enable", type: "boolean", defaultValue: "false", doc: DISKLESS },
-  long("retention.bytes", "-1", -1, "Size of a partition above which its oldest records are deleted; -1 is no limit."),
-  long("retention.ms", "604800000", -1, "Age at which records are deleted, in ms; -1 is never."),
-  int("segment.bytes", "67108864", 14, "Size at which a segment is complete, in bytes."),
-  int("segment.index.bytes", "10485760", 4, DISKLESS),
-  long("segment.jitter.ms", "0", 0, DISKLESS),
-  long("segment.ms", "604800000", 1, DISKLESS),
+  long("retention.bytes", {
+    defaultValue: "-1",
+    min: -1,
+    doc: "Size of a partition above which its oldest records are deleted; -1 is no limit.",
+  }),
+  long("retention.ms", {
+    defaultValue: "604800000",
+    min: -1,
+    doc: "Age at which records are deleted, in ms; -1 is never.",
+  }),
+  int("segment.bytes", { defaultValue: "67108864", min: 14, doc: "Size at which a segment is complete, in bytes." }),
+  int("segment.index.bytes", { defaultValue: "10485760", min: 4, doc: DISKLESS }),
+  long("segment.jitter.ms", { defaultValue: "0", min: 0, doc: DISKLESS }),
+  long("segment.ms", { defaultValue: "604800000", min: 1, doc: DISKLESS }),
   { name: "unclean.leader.election.enable", type: "boolean", defaultValue: "false", doc: UNREPLICATED },
 ];
 
@@ -192,10 +234,10 @@ function invalid(message: string): KafkaError {
   return new KafkaError(ErrorCode.INVALID_CONFIG, message);
 }
 
-function int(name: string, defaultValue: string, min: number, doc: string): TopicConfigEntry {
-  return { name, type: "int", defaultValue, min, doc };
+function int(name: string, rest: NumberEntry): TopicConfigEntry {
+  return { name, type: "int", ...rest };
 }
 
-function long(name: string, defaultValue: string, min: number, doc: string): TopicConfigEntry {
-  return { name, type: "long", defaultValue, min, doc };
+function long(name: string, rest: NumberEntry): TopicConfigEntry {
+  return { name, type: "long", ...rest };
 }

@@ -152,13 +152,12 @@ export class Topics {
     const record = { topicId: newUuid(random), partitionCount, configs, createdAtMs: clock.wallMs() };
     const result = await txnUntilAnswered(
       this.#components,
-      "creation of a topic",
+      { what: "creation of a topic", signal },
       {
         compare: [{ key, target: "create", equals: 0 }],
         then: [{ type: "put", key, value: encodeTopic(record) }],
         otherwise: [{ type: "get", key }],
       },
-      signal,
     );
     const entry = result.results[0];
     if (result.succeeded || !entry) {
@@ -174,7 +173,7 @@ export class Topics {
   async #remove(name: string, target: TopicTarget, signal: AbortSignal): Promise<void> {
     const { kv, keys } = this.#components;
     const key = keys.topic(name);
-    const read = await untilAnswered(this.#components, { what: "read of a topic", signal: signal }, (call) =>
+    const read = await untilAnswered(this.#components, { what: "read of a topic", signal }, (call) =>
       kv.get(key, { signal: call }),
     );
     let entry = requireTarget(name, target, read.entry);
@@ -197,13 +196,12 @@ export class Topics {
   ): Promise<{ readonly isGone: true } | { readonly isGone: false; readonly entry: KeyValue }> {
     const { succeeded, results } = await txnUntilAnswered(
       this.#components,
-      "deletion of a topic",
+      { what: "deletion of a topic", signal },
       {
         compare: [{ key, target: "mod", equals: modRevision }],
         then: [{ type: "delete", key }],
         otherwise: [{ type: "get", key }],
       },
-      signal,
     );
     const entry = succeeded ? undefined : results[0];
     return entry ? { isGone: false, entry } : { isGone: true };
@@ -224,7 +222,7 @@ export async function readTopics(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<readonly Topic[]> {
   const { kv, keys } = components;
-  const { entries } = await untilAnswered(components, { what: "range of topics", signal: signal }, (call) =>
+  const { entries } = await untilAnswered(components, { what: "range of topics", signal }, (call) =>
     kv.range(keys.topics, { signal: call }),
   );
   return entries.map((entry) => topicFromEntry(keys.topicOf(entry.key), entry));

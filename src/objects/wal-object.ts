@@ -107,14 +107,15 @@ export function encodeWalFooter(footer: WalFooter): Uint8Array {
       extent.position >= end,
       `an extent begins at ${extent.position}, before the end ${end} of its predecessor`,
     );
-    writeExtent(writer, extent, topics.get(extent.topicId) as number, end);
+    writeExtent(writer, extent, { topic: topics.get(extent.topicId) as number, previousEnd: end });
     end = extent.position + extent.length;
   });
   let before = 0;
   writeList(writer, footer.producerBatches, (batch) => {
     const extent = footer.extents[batch.extentIndex];
     invariant(extent && batch.extentIndex >= before, `batch of extent ${batch.extentIndex} after one of ${before}`);
-    writeProducerBatch(writer, batch, extent, before);
+    writeSize(writer, batch.extentIndex - before);
+    writeProducerBatch(writer, batch, extent);
     before = batch.extentIndex;
   });
   writeList(writer, footer.logStarts, (change) => {
@@ -176,7 +177,11 @@ export function verifyExtent(extent: { readonly length: number; readonly crc32c:
   if (found !== extent.crc32c) throw new FormatError("wal extent", `the checksum is ${found}, not ${extent.crc32c}`);
 }
 
-function writeExtent(writer: Writer, extent: WalExtent, topic: number, previousEnd: number): void {
+function writeExtent(
+  writer: Writer,
+  extent: WalExtent,
+  { topic, previousEnd }: { readonly topic: number; readonly previousEnd: number },
+): void {
   invariant(extent.offsetCount >= 1 && extent.length >= 1, "an extent has at least one offset and one byte");
   writeSize(writer, topic);
   writeSize(writer, extent.partition);
@@ -217,10 +222,9 @@ function readExtent(reader: Reader, topics: readonly TopicId[], previousEnd: num
   };
 }
 
-function writeProducerBatch(writer: Writer, batch: WalProducerBatch, extent: WalExtent, before: number): void {
+function writeProducerBatch(writer: Writer, batch: WalProducerBatch, extent: WalExtent): void {
   const offset = batch.baseOffset - extent.baseOffset;
   invariant(offset >= 0 && offset < extent.offsetCount, `batch at ${batch.baseOffset} lies outside its extent`);
-  writeSize(writer, batch.extentIndex - before);
   writer.int8(MARKERS.indexOf(batch.marker) | (batch.isTransactional ? TRANSACTIONAL : 0));
   writer.varlong(batch.producerId);
   writer.varint(batch.producerEpoch);
