@@ -54,7 +54,7 @@ function arbitraryDeclaration(
     ...(isMessage ? { docs: [`Any ${struct.name} that \`version\` can carry.`] } : {}),
     parameters: [{ name: parts.some((part) => /\bversion\b/.test(part)) ? "version" : "_version", type: "number" }],
     returnType: `fc.Arbitrary<${struct.name}>`,
-    statements: `return fc.record({\n${parts.map((part) => `  ${part},`).join("\n")}\n});`,
+    statements: `return values.recordOf({\n${parts.map((part) => `  ${part},`).join("\n")}\n});`,
   });
 }
 
@@ -112,10 +112,12 @@ export const values = {
   records: fc.uint8Array({ maxLength: 40 }).map((bytes) => (bytes.length === 0 ? [] : [bytes])),
   unknownTags: fc.option(
     fc.uniqueArray(fc.integer({ min: 100, max: 0x7fff_ffff }), { minLength: 1, maxLength: 2 }).chain((tags) =>
-      fc.tuple(...tags.toSorted((a, b) => a - b).map((tag) => fc.record({ tag: fc.constant(tag), bytes: fc.uint8Array({ maxLength: 8 }) }))),
+      fc.tuple(...tags.toSorted((a, b) => a - b).map((tag) => fc.record({ tag: fc.constant(tag), bytes: fc.uint8Array({ maxLength: 8 }) }, { noNullPrototype: true }))),
     ),
     { freq: 1 },
   ) satisfies fc.Arbitrary<readonly UnknownTag[] | null>,
+  recordOf: <T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+    fc.record(model, { noNullPrototype: true }),
   arrayOf: <T>(element: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(element, { maxLength: 3 }),
 };
 `,

@@ -53,7 +53,7 @@ export function createAddOffsetsToTxnRequest(fields: Partial<AddOffsetsToTxnRequ
 
 /** Any AddOffsetsToTxnRequest that `version` can carry. */
 export function addOffsetsToTxnRequestArbitrary(version: number): fc.Arbitrary<AddOffsetsToTxnRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     producerId: values.int64,
     producerEpoch: values.int16,

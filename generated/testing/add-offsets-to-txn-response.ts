@@ -39,7 +39,7 @@ function decodeAddOffsetsToTxnResponseV3(reader: Reader): AddOffsetsToTxnRespons
 
 /** Any AddOffsetsToTxnResponse that `version` can carry. */
 export function addOffsetsToTxnResponseArbitrary(version: number): fc.Arbitrary<AddOffsetsToTxnResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

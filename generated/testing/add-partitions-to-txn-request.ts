@@ -122,7 +122,7 @@ export function createAddPartitionsToTxnTopic(fields: Partial<AddPartitionsToTxn
 
 /** Any AddPartitionsToTxnRequest that `version` can carry. */
 export function addPartitionsToTxnRequestArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnRequest> {
-  return fc.record({
+  return values.recordOf({
     transactions: version >= 4 ? values.arrayOf(addPartitionsToTxnTransactionArbitrary(version)) : fc.constant([]),
     v3AndBelowTransactionalId: version <= 3 ? values.string : fc.constant(""),
     v3AndBelowProducerId: version <= 3 ? values.int64 : fc.constant(0),
@@ -133,7 +133,7 @@ export function addPartitionsToTxnRequestArbitrary(version: number): fc.Arbitrar
 }
 
 function addPartitionsToTxnTransactionArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnTransaction> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     producerId: values.int64,
     producerEpoch: values.int16,
@@ -144,7 +144,7 @@ function addPartitionsToTxnTransactionArbitrary(version: number): fc.Arbitrary<A
 }
 
 function addPartitionsToTxnTopicArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

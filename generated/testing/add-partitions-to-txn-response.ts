@@ -111,7 +111,7 @@ function decodeAddPartitionsToTxnPartitionResultV3(reader: Reader): AddPartition
 
 /** Any AddPartitionsToTxnResponse that `version` can carry. */
 export function addPartitionsToTxnResponseArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: version >= 4 ? values.int16 : fc.constant(0),
     resultsByTransaction: version >= 4 ? values.arrayOf(addPartitionsToTxnResultArbitrary(version)) : fc.constant([]),
@@ -121,7 +121,7 @@ export function addPartitionsToTxnResponseArbitrary(version: number): fc.Arbitra
 }
 
 function addPartitionsToTxnResultArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnResult> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     topicResults: values.arrayOf(addPartitionsToTxnTopicResultArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
@@ -129,7 +129,7 @@ function addPartitionsToTxnResultArbitrary(version: number): fc.Arbitrary<AddPar
 }
 
 function addPartitionsToTxnTopicResultArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     resultsByPartition: values.arrayOf(addPartitionsToTxnPartitionResultArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
@@ -137,7 +137,7 @@ function addPartitionsToTxnTopicResultArbitrary(version: number): fc.Arbitrary<A
 }
 
 function addPartitionsToTxnPartitionResultArbitrary(version: number): fc.Arbitrary<AddPartitionsToTxnPartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     partitionErrorCode: values.int16,
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

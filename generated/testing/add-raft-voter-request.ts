@@ -77,7 +77,7 @@ export function createListener(fields: Partial<Listener> = {}): Listener {
 
 /** Any AddRaftVoterRequest that `version` can carry. */
 export function addRaftVoterRequestArbitrary(version: number): fc.Arbitrary<AddRaftVoterRequest> {
-  return fc.record({
+  return values.recordOf({
     clusterId: fc.option(values.string),
     timeoutMs: values.int32,
     voterId: values.int32,
@@ -89,7 +89,7 @@ export function addRaftVoterRequestArbitrary(version: number): fc.Arbitrary<AddR
 }
 
 function listenerArbitrary(version: number): fc.Arbitrary<Listener> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     host: values.string,
     port: values.uint16,

@@ -30,7 +30,7 @@ function decodeAddRaftVoterResponseV0(reader: Reader): AddRaftVoterResponse {
 
 /** Any AddRaftVoterResponse that `version` can carry. */
 export function addRaftVoterResponseArbitrary(version: number): fc.Arbitrary<AddRaftVoterResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

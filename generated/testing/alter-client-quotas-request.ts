@@ -122,7 +122,7 @@ export function createEntityData(fields: Partial<EntityData> = {}): EntityData {
 
 /** Any AlterClientQuotasRequest that `version` can carry. */
 export function alterClientQuotasRequestArbitrary(version: number): fc.Arbitrary<AlterClientQuotasRequest> {
-  return fc.record({
+  return values.recordOf({
     entries: values.arrayOf(entryDataArbitrary(version)),
     validateOnly: values.bool,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -130,7 +130,7 @@ export function alterClientQuotasRequestArbitrary(version: number): fc.Arbitrary
 }
 
 function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
-  return fc.record({
+  return values.recordOf({
     entity: values.arrayOf(entityDataArbitrary(version)),
     ops: values.arrayOf(opDataArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -138,7 +138,7 @@ function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
 }
 
 function opDataArbitrary(version: number): fc.Arbitrary<OpData> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.float64,
     remove: values.bool,
@@ -147,7 +147,7 @@ function opDataArbitrary(version: number): fc.Arbitrary<OpData> {
 }
 
 function entityDataArbitrary(version: number): fc.Arbitrary<EntityData> {
-  return fc.record({
+  return values.recordOf({
     entityType: values.string,
     entityName: fc.option(values.string),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

@@ -81,7 +81,7 @@ function decodeEntityDataV1(reader: Reader): EntityData {
 
 /** Any AlterClientQuotasResponse that `version` can carry. */
 export function alterClientQuotasResponseArbitrary(version: number): fc.Arbitrary<AlterClientQuotasResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     entries: values.arrayOf(entryDataArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -89,7 +89,7 @@ export function alterClientQuotasResponseArbitrary(version: number): fc.Arbitrar
 }
 
 function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     entity: values.arrayOf(entityDataArbitrary(version)),
@@ -98,7 +98,7 @@ function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
 }
 
 function entityDataArbitrary(version: number): fc.Arbitrary<EntityData> {
-  return fc.record({
+  return values.recordOf({
     entityType: values.string,
     entityName: fc.option(values.string),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

@@ -98,7 +98,7 @@ export function createAlterableConfig(fields: Partial<AlterableConfig> = {}): Al
 
 /** Any AlterConfigsRequest that `version` can carry. */
 export function alterConfigsRequestArbitrary(version: number): fc.Arbitrary<AlterConfigsRequest> {
-  return fc.record({
+  return values.recordOf({
     resources: values.arrayOf(alterConfigsResourceArbitrary(version)),
     validateOnly: values.bool,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -106,7 +106,7 @@ export function alterConfigsRequestArbitrary(version: number): fc.Arbitrary<Alte
 }
 
 function alterConfigsResourceArbitrary(version: number): fc.Arbitrary<AlterConfigsResource> {
-  return fc.record({
+  return values.recordOf({
     resourceType: values.int8,
     resourceName: values.string,
     configs: values.arrayOf(alterableConfigArbitrary(version)),
@@ -115,7 +115,7 @@ function alterConfigsResourceArbitrary(version: number): fc.Arbitrary<AlterConfi
 }
 
 function alterableConfigArbitrary(version: number): fc.Arbitrary<AlterableConfig> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     value: fc.option(values.string),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -63,7 +63,7 @@ function decodeAlterConfigsResourceResponseV2(reader: Reader): AlterConfigsResou
 
 /** Any AlterConfigsResponse that `version` can carry. */
 export function alterConfigsResponseArbitrary(version: number): fc.Arbitrary<AlterConfigsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     responses: values.arrayOf(alterConfigsResourceResponseArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -71,7 +71,7 @@ export function alterConfigsResponseArbitrary(version: number): fc.Arbitrary<Alt
 }
 
 function alterConfigsResourceResponseArbitrary(version: number): fc.Arbitrary<AlterConfigsResourceResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     resourceType: values.int8,

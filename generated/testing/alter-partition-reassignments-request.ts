@@ -91,7 +91,7 @@ export function createReassignablePartition(fields: Partial<ReassignablePartitio
 
 /** Any AlterPartitionReassignmentsRequest that `version` can carry. */
 export function alterPartitionReassignmentsRequestArbitrary(version: number): fc.Arbitrary<AlterPartitionReassignmentsRequest> {
-  return fc.record({
+  return values.recordOf({
     timeoutMs: values.int32,
     allowReplicationFactorChange: version >= 1 ? values.bool : fc.constant(true),
     topics: values.arrayOf(reassignableTopicArbitrary(version)),
@@ -100,7 +100,7 @@ export function alterPartitionReassignmentsRequestArbitrary(version: number): fc
 }
 
 function reassignableTopicArbitrary(version: number): fc.Arbitrary<ReassignableTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(reassignablePartitionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -108,7 +108,7 @@ function reassignableTopicArbitrary(version: number): fc.Arbitrary<ReassignableT
 }
 
 function reassignablePartitionArbitrary(version: number): fc.Arbitrary<ReassignablePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     replicas: fc.option(values.arrayOf(values.int32)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -73,7 +73,7 @@ function decodeReassignablePartitionResponseV0(reader: Reader): ReassignablePart
 
 /** Any AlterPartitionReassignmentsResponse that `version` can carry. */
 export function alterPartitionReassignmentsResponseArbitrary(version: number): fc.Arbitrary<AlterPartitionReassignmentsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     allowReplicationFactorChange: version >= 1 ? values.bool : fc.constant(true),
     errorCode: values.int16,
@@ -84,7 +84,7 @@ export function alterPartitionReassignmentsResponseArbitrary(version: number): f
 }
 
 function reassignableTopicResponseArbitrary(version: number): fc.Arbitrary<ReassignableTopicResponse> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(reassignablePartitionResponseArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -92,7 +92,7 @@ function reassignableTopicResponseArbitrary(version: number): fc.Arbitrary<Reass
 }
 
 function reassignablePartitionResponseArbitrary(version: number): fc.Arbitrary<ReassignablePartitionResponse> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

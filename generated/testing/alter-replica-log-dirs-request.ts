@@ -98,14 +98,14 @@ export function createAlterReplicaLogDirTopic(fields: Partial<AlterReplicaLogDir
 
 /** Any AlterReplicaLogDirsRequest that `version` can carry. */
 export function alterReplicaLogDirsRequestArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDirsRequest> {
-  return fc.record({
+  return values.recordOf({
     dirs: values.arrayOf(alterReplicaLogDirArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function alterReplicaLogDirArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDir> {
-  return fc.record({
+  return values.recordOf({
     path: values.string,
     topics: values.arrayOf(alterReplicaLogDirTopicArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -113,7 +113,7 @@ function alterReplicaLogDirArbitrary(version: number): fc.Arbitrary<AlterReplica
 }
 
 function alterReplicaLogDirTopicArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDirTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -84,7 +84,7 @@ function decodeAlterReplicaLogDirPartitionResultV2(reader: Reader): AlterReplica
 
 /** Any AlterReplicaLogDirsResponse that `version` can carry. */
 export function alterReplicaLogDirsResponseArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDirsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(alterReplicaLogDirTopicResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -92,7 +92,7 @@ export function alterReplicaLogDirsResponseArbitrary(version: number): fc.Arbitr
 }
 
 function alterReplicaLogDirTopicResultArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDirTopicResult> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitions: values.arrayOf(alterReplicaLogDirPartitionResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -100,7 +100,7 @@ function alterReplicaLogDirTopicResultArbitrary(version: number): fc.Arbitrary<A
 }
 
 function alterReplicaLogDirPartitionResultArbitrary(version: number): fc.Arbitrary<AlterReplicaLogDirPartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

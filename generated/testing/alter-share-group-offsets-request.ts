@@ -74,7 +74,7 @@ export function createAlterShareGroupOffsetsRequestPartition(fields: Partial<Alt
 
 /** Any AlterShareGroupOffsetsRequest that `version` can carry. */
 export function alterShareGroupOffsetsRequestArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(alterShareGroupOffsetsRequestTopicArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -82,7 +82,7 @@ export function alterShareGroupOffsetsRequestArbitrary(version: number): fc.Arbi
 }
 
 function alterShareGroupOffsetsRequestTopicArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitions: values.arrayOf(alterShareGroupOffsetsRequestPartitionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -90,7 +90,7 @@ function alterShareGroupOffsetsRequestTopicArbitrary(version: number): fc.Arbitr
 }
 
 function alterShareGroupOffsetsRequestPartitionArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsRequestPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     startOffset: values.int64,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

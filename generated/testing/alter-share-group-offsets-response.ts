@@ -59,7 +59,7 @@ function decodeAlterShareGroupOffsetsResponsePartitionV0(reader: Reader): AlterS
 
 /** Any AlterShareGroupOffsetsResponse that `version` can carry. */
 export function alterShareGroupOffsetsResponseArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -69,7 +69,7 @@ export function alterShareGroupOffsetsResponseArbitrary(version: number): fc.Arb
 }
 
 function alterShareGroupOffsetsResponseTopicArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     topicId: values.uuid,
     partitions: values.arrayOf(alterShareGroupOffsetsResponsePartitionArbitrary(version)),
@@ -78,7 +78,7 @@ function alterShareGroupOffsetsResponseTopicArbitrary(version: number): fc.Arbit
 }
 
 function alterShareGroupOffsetsResponsePartitionArbitrary(version: number): fc.Arbitrary<AlterShareGroupOffsetsResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -81,7 +81,7 @@ export function createScramCredentialDeletion(fields: Partial<ScramCredentialDel
 
 /** Any AlterUserScramCredentialsRequest that `version` can carry. */
 export function alterUserScramCredentialsRequestArbitrary(version: number): fc.Arbitrary<AlterUserScramCredentialsRequest> {
-  return fc.record({
+  return values.recordOf({
     deletions: values.arrayOf(scramCredentialDeletionArbitrary(version)),
     upsertions: values.arrayOf(scramCredentialUpsertionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -89,7 +89,7 @@ export function alterUserScramCredentialsRequestArbitrary(version: number): fc.A
 }
 
 function scramCredentialUpsertionArbitrary(version: number): fc.Arbitrary<ScramCredentialUpsertion> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     mechanism: values.int8,
     iterations: values.int32,
@@ -100,7 +100,7 @@ function scramCredentialUpsertionArbitrary(version: number): fc.Arbitrary<ScramC
 }
 
 function scramCredentialDeletionArbitrary(version: number): fc.Arbitrary<ScramCredentialDeletion> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     mechanism: values.int8,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

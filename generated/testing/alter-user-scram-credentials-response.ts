@@ -44,7 +44,7 @@ function decodeAlterUserScramCredentialsResultV0(reader: Reader): AlterUserScram
 
 /** Any AlterUserScramCredentialsResponse that `version` can carry. */
 export function alterUserScramCredentialsResponseArbitrary(version: number): fc.Arbitrary<AlterUserScramCredentialsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(alterUserScramCredentialsResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -52,7 +52,7 @@ export function alterUserScramCredentialsResponseArbitrary(version: number): fc.
 }
 
 function alterUserScramCredentialsResultArbitrary(version: number): fc.Arbitrary<AlterUserScramCredentialsResult> {
-  return fc.record({
+  return values.recordOf({
     user: values.string,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

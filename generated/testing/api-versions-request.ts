@@ -45,7 +45,7 @@ export function createApiVersionsRequest(fields: Partial<ApiVersionsRequest> = {
 
 /** Any ApiVersionsRequest that `version` can carry. */
 export function apiVersionsRequestArbitrary(version: number): fc.Arbitrary<ApiVersionsRequest> {
-  return fc.record({
+  return values.recordOf({
     clientSoftwareName: version >= 3 ? values.string : fc.constant(""),
     clientSoftwareVersion: version >= 3 ? values.string : fc.constant(""),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

@@ -165,7 +165,7 @@ function decodeApiVersionV3(reader: Reader): ApiVersion {
 
 /** Any ApiVersionsResponse that `version` can carry. */
 export function apiVersionsResponseArbitrary(version: number): fc.Arbitrary<ApiVersionsResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     apiKeys: values.arrayOf(apiVersionArbitrary(version)),
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
@@ -178,7 +178,7 @@ export function apiVersionsResponseArbitrary(version: number): fc.Arbitrary<ApiV
 }
 
 function finalizedFeatureKeyArbitrary(version: number): fc.Arbitrary<FinalizedFeatureKey> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     maxVersionLevel: values.int16,
     minVersionLevel: values.int16,
@@ -187,7 +187,7 @@ function finalizedFeatureKeyArbitrary(version: number): fc.Arbitrary<FinalizedFe
 }
 
 function supportedFeatureKeyArbitrary(version: number): fc.Arbitrary<SupportedFeatureKey> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     minVersion: values.int16,
     maxVersion: values.int16,
@@ -196,7 +196,7 @@ function supportedFeatureKeyArbitrary(version: number): fc.Arbitrary<SupportedFe
 }
 
 function apiVersionArbitrary(version: number): fc.Arbitrary<ApiVersion> {
-  return fc.record({
+  return values.recordOf({
     apiKey: values.int16,
     minVersion: values.int16,
     maxVersion: values.int16,

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupCurrentMemberAssignmentKey that `version` can carry. */
 export function consumerGroupCurrentMemberAssignmentKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupCurrentMemberAssignmentKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

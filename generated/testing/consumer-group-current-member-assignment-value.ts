@@ -9,7 +9,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupCurrentMemberAssignmentValue that `version` can carry. */
 export function consumerGroupCurrentMemberAssignmentValueArbitrary(version: number): fc.Arbitrary<ConsumerGroupCurrentMemberAssignmentValue> {
-  return fc.record({
+  return values.recordOf({
     memberEpoch: values.int32,
     previousMemberEpoch: values.int32,
     state: values.int8,
@@ -20,7 +20,7 @@ export function consumerGroupCurrentMemberAssignmentValueArbitrary(version: numb
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     assignmentEpochs: fc.option(values.arrayOf(values.int32)),

@@ -38,7 +38,7 @@ export function createConsumerGroupDescribeRequest(fields: Partial<ConsumerGroup
 
 /** Any ConsumerGroupDescribeRequest that `version` can carry. */
 export function consumerGroupDescribeRequestArbitrary(version: number): fc.Arbitrary<ConsumerGroupDescribeRequest> {
-  return fc.record({
+  return values.recordOf({
     groupIds: values.arrayOf(values.string),
     includeAuthorizedOperations: values.bool,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

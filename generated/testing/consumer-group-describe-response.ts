@@ -195,7 +195,7 @@ function decodeTopicPartitionsV0(reader: Reader): TopicPartitions {
 
 /** Any ConsumerGroupDescribeResponse that `version` can carry. */
 export function consumerGroupDescribeResponseArbitrary(version: number): fc.Arbitrary<ConsumerGroupDescribeResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     groups: values.arrayOf(describedGroupArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -203,7 +203,7 @@ export function consumerGroupDescribeResponseArbitrary(version: number): fc.Arbi
 }
 
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     groupId: values.string,
@@ -218,7 +218,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 }
 
 function memberArbitrary(version: number): fc.Arbitrary<Member> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     instanceId: fc.option(values.string),
     rackId: fc.option(values.string),
@@ -235,14 +235,14 @@ function memberArbitrary(version: number): fc.Arbitrary<Member> {
 }
 
 function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
-  return fc.record({
+  return values.recordOf({
     topicPartitions: values.arrayOf(topicPartitionsArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     topicName: values.string,
     partitions: values.arrayOf(values.int32),

@@ -106,7 +106,7 @@ export function createTopicPartitions(fields: Partial<TopicPartitions> = {}): To
 
 /** Any ConsumerGroupHeartbeatRequest that `version` can carry. */
 export function consumerGroupHeartbeatRequestArbitrary(version: number): fc.Arbitrary<ConsumerGroupHeartbeatRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     memberEpoch: values.int32,
@@ -122,7 +122,7 @@ export function consumerGroupHeartbeatRequestArbitrary(version: number): fc.Arbi
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

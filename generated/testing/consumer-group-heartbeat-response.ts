@@ -69,7 +69,7 @@ function decodeTopicPartitionsV0(reader: Reader): TopicPartitions {
 
 /** Any ConsumerGroupHeartbeatResponse that `version` can carry. */
 export function consumerGroupHeartbeatResponseArbitrary(version: number): fc.Arbitrary<ConsumerGroupHeartbeatResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -82,14 +82,14 @@ export function consumerGroupHeartbeatResponseArbitrary(version: number): fc.Arb
 }
 
 function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
-  return fc.record({
+  return values.recordOf({
     topicPartitions: values.arrayOf(topicPartitionsArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupMemberMetadataKey that `version` can carry. */
 export function consumerGroupMemberMetadataKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupMemberMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

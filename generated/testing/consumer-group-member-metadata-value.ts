@@ -10,7 +10,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupMemberMetadataValue that `version` can carry. */
 export function consumerGroupMemberMetadataValueArbitrary(version: number): fc.Arbitrary<ConsumerGroupMemberMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     instanceId: fc.option(values.string),
     rackId: fc.option(values.string),
     clientId: values.string,
@@ -25,7 +25,7 @@ export function consumerGroupMemberMetadataValueArbitrary(version: number): fc.A
 }
 
 function classicMemberMetadataArbitrary(version: number): fc.Arbitrary<ClassicMemberMetadata> {
-  return fc.record({
+  return values.recordOf({
     sessionTimeoutMs: values.int32,
     supportedProtocols: values.arrayOf(classicProtocolArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -33,7 +33,7 @@ function classicMemberMetadataArbitrary(version: number): fc.Arbitrary<ClassicMe
 }
 
 function classicProtocolArbitrary(version: number): fc.Arbitrary<ClassicProtocol> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     metadata: values.bytes,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupMetadataKey that `version` can carry. */
 export function consumerGroupMetadataKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupPartitionMetadataKey that `version` can carry. */
 export function consumerGroupPartitionMetadataKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupPartitionMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -10,14 +10,14 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupPartitionMetadataValue that `version` can carry. */
 export function consumerGroupPartitionMetadataValueArbitrary(version: number): fc.Arbitrary<ConsumerGroupPartitionMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(topicMetadataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicMetadataArbitrary(version: number): fc.Arbitrary<TopicMetadata> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     topicName: values.string,
     numPartitions: values.int32,
@@ -27,7 +27,7 @@ function topicMetadataArbitrary(version: number): fc.Arbitrary<TopicMetadata> {
 }
 
 function partitionMetadataArbitrary(version: number): fc.Arbitrary<PartitionMetadata> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     racks: values.arrayOf(values.string),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

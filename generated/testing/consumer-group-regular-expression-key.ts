@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupRegularExpressionKey that `version` can carry. */
 export function consumerGroupRegularExpressionKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupRegularExpressionKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     regularExpression: values.string,
     unknownTags: fc.constant(null),

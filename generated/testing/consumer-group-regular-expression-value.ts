@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupRegularExpressionValue that `version` can carry. */
 export function consumerGroupRegularExpressionValueArbitrary(version: number): fc.Arbitrary<ConsumerGroupRegularExpressionValue> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(values.string),
     version: values.int64,
     timestamp: values.int64,

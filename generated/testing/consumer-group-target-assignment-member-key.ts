@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupTargetAssignmentMemberKey that `version` can carry. */
 export function consumerGroupTargetAssignmentMemberKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupTargetAssignmentMemberKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

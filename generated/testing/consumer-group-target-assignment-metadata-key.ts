@@ -8,7 +8,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupTargetAssignmentMetadataKey that `version` can carry. */
 export function consumerGroupTargetAssignmentMetadataKeyArbitrary(_version: number): fc.Arbitrary<ConsumerGroupTargetAssignmentMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

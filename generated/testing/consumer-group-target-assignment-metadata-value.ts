@@ -8,7 +8,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerGroupTargetAssignmentMetadataValue that `version` can carry. */
 export function consumerGroupTargetAssignmentMetadataValueArbitrary(version: number): fc.Arbitrary<ConsumerGroupTargetAssignmentMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     assignmentEpoch: values.int32,
     assignmentTimestamp: values.int64,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerProtocolAssignment that `version` can carry. */
 export function consumerProtocolAssignmentArbitrary(version: number): fc.Arbitrary<ConsumerProtocolAssignment> {
-  return fc.record({
+  return values.recordOf({
     assignedPartitions: values.arrayOf(topicPartitionArbitrary(version)),
     userData: fc.option(values.bytes),
     unknownTags: fc.constant(null),
@@ -14,7 +14,7 @@ export function consumerProtocolAssignmentArbitrary(version: number): fc.Arbitra
 }
 
 function topicPartitionArbitrary(_version: number): fc.Arbitrary<TopicPartition> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: fc.constant(null),

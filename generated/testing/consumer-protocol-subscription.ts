@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ConsumerProtocolSubscription that `version` can carry. */
 export function consumerProtocolSubscriptionArbitrary(version: number): fc.Arbitrary<ConsumerProtocolSubscription> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(values.string),
     userData: fc.option(values.bytes),
     ownedPartitions: version >= 1 ? values.arrayOf(topicPartitionArbitrary(version)) : fc.constant([]),
@@ -17,7 +17,7 @@ export function consumerProtocolSubscriptionArbitrary(version: number): fc.Arbit
 }
 
 function topicPartitionArbitrary(_version: number): fc.Arbitrary<TopicPartition> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: fc.constant(null),

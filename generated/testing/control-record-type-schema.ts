@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ControlRecordTypeSchema that `version` can carry. */
 export function controlRecordTypeSchemaArbitrary(_version: number): fc.Arbitrary<ControlRecordTypeSchema> {
-  return fc.record({
+  return values.recordOf({
     type: values.int16,
     unknownTags: fc.constant(null),
   });

@@ -102,14 +102,14 @@ export function createAclCreation(fields: Partial<AclCreation> = {}): AclCreatio
 
 /** Any CreateAclsRequest that `version` can carry. */
 export function createAclsRequestArbitrary(version: number): fc.Arbitrary<CreateAclsRequest> {
-  return fc.record({
+  return values.recordOf({
     creations: values.arrayOf(aclCreationArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function aclCreationArbitrary(version: number): fc.Arbitrary<AclCreation> {
-  return fc.record({
+  return values.recordOf({
     resourceType: values.int8,
     resourceName: values.string,
     resourcePatternType: version >= 1 ? values.int8 : fc.constant(3),

@@ -60,7 +60,7 @@ function decodeAclCreationResultV2(reader: Reader): AclCreationResult {
 
 /** Any CreateAclsResponse that `version` can carry. */
 export function createAclsResponseArbitrary(version: number): fc.Arbitrary<CreateAclsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(aclCreationResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -68,7 +68,7 @@ export function createAclsResponseArbitrary(version: number): fc.Arbitrary<Creat
 }
 
 function aclCreationResultArbitrary(version: number): fc.Arbitrary<AclCreationResult> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

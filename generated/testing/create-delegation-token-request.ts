@@ -87,7 +87,7 @@ export function createCreatableRenewers(fields: Partial<CreatableRenewers> = {})
 
 /** Any CreateDelegationTokenRequest that `version` can carry. */
 export function createDelegationTokenRequestArbitrary(version: number): fc.Arbitrary<CreateDelegationTokenRequest> {
-  return fc.record({
+  return values.recordOf({
     ownerPrincipalType: version >= 3 ? fc.option(values.string) : fc.constant(""),
     ownerPrincipalName: version >= 3 ? fc.option(values.string) : fc.constant(""),
     renewers: values.arrayOf(creatableRenewersArbitrary(version)),
@@ -97,7 +97,7 @@ export function createDelegationTokenRequestArbitrary(version: number): fc.Arbit
 }
 
 function creatableRenewersArbitrary(version: number): fc.Arbitrary<CreatableRenewers> {
-  return fc.record({
+  return values.recordOf({
     principalType: values.string,
     principalName: values.string,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -108,7 +108,7 @@ function decodeCreateDelegationTokenResponseV3(reader: Reader): CreateDelegation
 
 /** Any CreateDelegationTokenResponse that `version` can carry. */
 export function createDelegationTokenResponseArbitrary(version: number): fc.Arbitrary<CreateDelegationTokenResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     principalType: values.string,
     principalName: values.string,

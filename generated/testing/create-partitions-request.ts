@@ -113,7 +113,7 @@ export function createCreatePartitionsAssignment(fields: Partial<CreatePartition
 
 /** Any CreatePartitionsRequest that `version` can carry. */
 export function createPartitionsRequestArbitrary(version: number): fc.Arbitrary<CreatePartitionsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(createPartitionsTopicArbitrary(version)),
     timeoutMs: values.int32,
     validateOnly: values.bool,
@@ -122,7 +122,7 @@ export function createPartitionsRequestArbitrary(version: number): fc.Arbitrary<
 }
 
 function createPartitionsTopicArbitrary(version: number): fc.Arbitrary<CreatePartitionsTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     count: values.int32,
     assignments: fc.option(values.arrayOf(createPartitionsAssignmentArbitrary(version))),
@@ -131,7 +131,7 @@ function createPartitionsTopicArbitrary(version: number): fc.Arbitrary<CreatePar
 }
 
 function createPartitionsAssignmentArbitrary(version: number): fc.Arbitrary<CreatePartitionsAssignment> {
-  return fc.record({
+  return values.recordOf({
     brokerIds: values.arrayOf(values.int32),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });

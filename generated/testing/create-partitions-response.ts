@@ -62,7 +62,7 @@ function decodeCreatePartitionsTopicResultV2(reader: Reader): CreatePartitionsTo
 
 /** Any CreatePartitionsResponse that `version` can carry. */
 export function createPartitionsResponseArbitrary(version: number): fc.Arbitrary<CreatePartitionsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(createPartitionsTopicResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -70,7 +70,7 @@ export function createPartitionsResponseArbitrary(version: number): fc.Arbitrary
 }
 
 function createPartitionsTopicResultArbitrary(version: number): fc.Arbitrary<CreatePartitionsTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -153,7 +153,7 @@ export function createCreatableReplicaAssignment(fields: Partial<CreatableReplic
 
 /** Any CreateTopicsRequest that `version` can carry. */
 export function createTopicsRequestArbitrary(version: number): fc.Arbitrary<CreateTopicsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(creatableTopicArbitrary(version)),
     timeoutMs: values.int32,
     validateOnly: version >= 1 ? values.bool : fc.constant(false),
@@ -162,7 +162,7 @@ export function createTopicsRequestArbitrary(version: number): fc.Arbitrary<Crea
 }
 
 function creatableTopicArbitrary(version: number): fc.Arbitrary<CreatableTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     numPartitions: values.int32,
     replicationFactor: values.int16,
@@ -173,7 +173,7 @@ function creatableTopicArbitrary(version: number): fc.Arbitrary<CreatableTopic> 
 }
 
 function creatableTopicConfigArbitrary(version: number): fc.Arbitrary<CreatableTopicConfig> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     value: fc.option(values.string),
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
@@ -181,7 +181,7 @@ function creatableTopicConfigArbitrary(version: number): fc.Arbitrary<CreatableT
 }
 
 function creatableReplicaAssignmentArbitrary(version: number): fc.Arbitrary<CreatableReplicaAssignment> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     brokerIds: values.arrayOf(values.int32),
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),

@@ -209,7 +209,7 @@ function decodeCreatableTopicConfigsV5(reader: Reader): CreatableTopicConfigs {
 
 /** Any CreateTopicsResponse that `version` can carry. */
 export function createTopicsResponseArbitrary(version: number): fc.Arbitrary<CreateTopicsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 2 ? values.int32 : fc.constant(0),
     topics: values.arrayOf(creatableTopicResultArbitrary(version)),
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
@@ -217,7 +217,7 @@ export function createTopicsResponseArbitrary(version: number): fc.Arbitrary<Cre
 }
 
 function creatableTopicResultArbitrary(version: number): fc.Arbitrary<CreatableTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     topicId: version >= 7 ? values.uuid : fc.constant(ZERO_UUID),
     errorCode: values.int16,
@@ -231,7 +231,7 @@ function creatableTopicResultArbitrary(version: number): fc.Arbitrary<CreatableT
 }
 
 function creatableTopicConfigsArbitrary(version: number): fc.Arbitrary<CreatableTopicConfigs> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     value: (version >= 5 ? fc.option(values.string) : values.string),
     readOnly: values.bool,

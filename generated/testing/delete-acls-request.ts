@@ -102,14 +102,14 @@ export function createDeleteAclsFilter(fields: Partial<DeleteAclsFilter> = {}): 
 
 /** Any DeleteAclsRequest that `version` can carry. */
 export function deleteAclsRequestArbitrary(version: number): fc.Arbitrary<DeleteAclsRequest> {
-  return fc.record({
+  return values.recordOf({
     filters: values.arrayOf(deleteAclsFilterArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function deleteAclsFilterArbitrary(version: number): fc.Arbitrary<DeleteAclsFilter> {
-  return fc.record({
+  return values.recordOf({
     resourceTypeFilter: values.int8,
     resourceNameFilter: fc.option(values.string),
     patternTypeFilter: version >= 1 ? values.int8 : fc.constant(3),

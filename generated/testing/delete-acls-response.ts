@@ -168,7 +168,7 @@ function decodeDeleteAclsMatchingAclV2(reader: Reader): DeleteAclsMatchingAcl {
 
 /** Any DeleteAclsResponse that `version` can carry. */
 export function deleteAclsResponseArbitrary(version: number): fc.Arbitrary<DeleteAclsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     filterResults: values.arrayOf(deleteAclsFilterResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -176,7 +176,7 @@ export function deleteAclsResponseArbitrary(version: number): fc.Arbitrary<Delet
 }
 
 function deleteAclsFilterResultArbitrary(version: number): fc.Arbitrary<DeleteAclsFilterResult> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     matchingAcls: values.arrayOf(deleteAclsMatchingAclArbitrary(version)),
@@ -185,7 +185,7 @@ function deleteAclsFilterResultArbitrary(version: number): fc.Arbitrary<DeleteAc
 }
 
 function deleteAclsMatchingAclArbitrary(version: number): fc.Arbitrary<DeleteAclsMatchingAcl> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     resourceType: values.int8,

@@ -44,7 +44,7 @@ export function createDeleteGroupsRequest(fields: Partial<DeleteGroupsRequest> =
 
 /** Any DeleteGroupsRequest that `version` can carry. */
 export function deleteGroupsRequestArbitrary(version: number): fc.Arbitrary<DeleteGroupsRequest> {
-  return fc.record({
+  return values.recordOf({
     groupsNames: values.arrayOf(values.string),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });

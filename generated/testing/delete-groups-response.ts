@@ -59,7 +59,7 @@ function decodeDeletableGroupResultV2(reader: Reader): DeletableGroupResult {
 
 /** Any DeleteGroupsResponse that `version` can carry. */
 export function deleteGroupsResponseArbitrary(version: number): fc.Arbitrary<DeleteGroupsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(deletableGroupResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -67,7 +67,7 @@ export function deleteGroupsResponseArbitrary(version: number): fc.Arbitrary<Del
 }
 
 function deletableGroupResultArbitrary(version: number): fc.Arbitrary<DeletableGroupResult> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     errorCode: values.int16,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

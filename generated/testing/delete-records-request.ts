@@ -99,7 +99,7 @@ export function createDeleteRecordsPartition(fields: Partial<DeleteRecordsPartit
 
 /** Any DeleteRecordsRequest that `version` can carry. */
 export function deleteRecordsRequestArbitrary(version: number): fc.Arbitrary<DeleteRecordsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(deleteRecordsTopicArbitrary(version)),
     timeoutMs: values.int32,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -107,7 +107,7 @@ export function deleteRecordsRequestArbitrary(version: number): fc.Arbitrary<Del
 }
 
 function deleteRecordsTopicArbitrary(version: number): fc.Arbitrary<DeleteRecordsTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(deleteRecordsPartitionArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -115,7 +115,7 @@ function deleteRecordsTopicArbitrary(version: number): fc.Arbitrary<DeleteRecord
 }
 
 function deleteRecordsPartitionArbitrary(version: number): fc.Arbitrary<DeleteRecordsPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     offset: values.int64,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

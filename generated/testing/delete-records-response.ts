@@ -86,7 +86,7 @@ function decodeDeleteRecordsPartitionResultV2(reader: Reader): DeleteRecordsPart
 
 /** Any DeleteRecordsResponse that `version` can carry. */
 export function deleteRecordsResponseArbitrary(version: number): fc.Arbitrary<DeleteRecordsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     topics: values.arrayOf(deleteRecordsTopicResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -94,7 +94,7 @@ export function deleteRecordsResponseArbitrary(version: number): fc.Arbitrary<De
 }
 
 function deleteRecordsTopicResultArbitrary(version: number): fc.Arbitrary<DeleteRecordsTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(deleteRecordsPartitionResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -102,7 +102,7 @@ function deleteRecordsTopicResultArbitrary(version: number): fc.Arbitrary<Delete
 }
 
 function deleteRecordsPartitionResultArbitrary(version: number): fc.Arbitrary<DeleteRecordsPartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     lowWatermark: values.int64,
     errorCode: values.int16,

@@ -54,7 +54,7 @@ export function createDeleteShareGroupOffsetsRequestTopic(fields: Partial<Delete
 
 /** Any DeleteShareGroupOffsetsRequest that `version` can carry. */
 export function deleteShareGroupOffsetsRequestArbitrary(version: number): fc.Arbitrary<DeleteShareGroupOffsetsRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(deleteShareGroupOffsetsRequestTopicArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -62,7 +62,7 @@ export function deleteShareGroupOffsetsRequestArbitrary(version: number): fc.Arb
 }
 
 function deleteShareGroupOffsetsRequestTopicArbitrary(version: number): fc.Arbitrary<DeleteShareGroupOffsetsRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

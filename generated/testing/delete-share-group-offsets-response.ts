@@ -47,7 +47,7 @@ function decodeDeleteShareGroupOffsetsResponseTopicV0(reader: Reader): DeleteSha
 
 /** Any DeleteShareGroupOffsetsResponse that `version` can carry. */
 export function deleteShareGroupOffsetsResponseArbitrary(version: number): fc.Arbitrary<DeleteShareGroupOffsetsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -57,7 +57,7 @@ export function deleteShareGroupOffsetsResponseArbitrary(version: number): fc.Ar
 }
 
 function deleteShareGroupOffsetsResponseTopicArbitrary(version: number): fc.Arbitrary<DeleteShareGroupOffsetsResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     topicId: values.uuid,
     errorCode: values.int16,

@@ -73,7 +73,7 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
 
 /** Any DeleteShareGroupStateRequest that `version` can carry. */
 export function deleteShareGroupStateRequestArbitrary(version: number): fc.Arbitrary<DeleteShareGroupStateRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(deleteStateDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -81,7 +81,7 @@ export function deleteShareGroupStateRequestArbitrary(version: number): fc.Arbit
 }
 
 function deleteStateDataArbitrary(version: number): fc.Arbitrary<DeleteStateData> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -89,7 +89,7 @@ function deleteStateDataArbitrary(version: number): fc.Arbitrary<DeleteStateData
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -55,14 +55,14 @@ function decodePartitionResultV0(reader: Reader): PartitionResult {
 
 /** Any DeleteShareGroupStateResponse that `version` can carry. */
 export function deleteShareGroupStateResponseArbitrary(version: number): fc.Arbitrary<DeleteShareGroupStateResponse> {
-  return fc.record({
+  return values.recordOf({
     results: values.arrayOf(deleteStateResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function deleteStateResultArbitrary(version: number): fc.Arbitrary<DeleteStateResult> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -70,7 +70,7 @@ function deleteStateResultArbitrary(version: number): fc.Arbitrary<DeleteStateRe
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -79,7 +79,7 @@ export function createDeleteTopicState(fields: Partial<DeleteTopicState> = {}): 
 
 /** Any DeleteTopicsRequest that `version` can carry. */
 export function deleteTopicsRequestArbitrary(version: number): fc.Arbitrary<DeleteTopicsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: version >= 6 ? values.arrayOf(deleteTopicStateArbitrary(version)) : fc.constant([]),
     topicNames: version <= 5 ? values.arrayOf(values.string) : fc.constant([]),
     timeoutMs: values.int32,
@@ -88,7 +88,7 @@ export function deleteTopicsRequestArbitrary(version: number): fc.Arbitrary<Dele
 }
 
 function deleteTopicStateArbitrary(version: number): fc.Arbitrary<DeleteTopicState> {
-  return fc.record({
+  return values.recordOf({
     name: fc.option(values.string),
     topicId: values.uuid,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),

@@ -114,7 +114,7 @@ function decodeDeletableTopicResultV6(reader: Reader): DeletableTopicResult {
 
 /** Any DeleteTopicsResponse that `version` can carry. */
 export function deleteTopicsResponseArbitrary(version: number): fc.Arbitrary<DeleteTopicsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     responses: values.arrayOf(deletableTopicResultArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -122,7 +122,7 @@ export function deleteTopicsResponseArbitrary(version: number): fc.Arbitrary<Del
 }
 
 function deletableTopicResultArbitrary(version: number): fc.Arbitrary<DeletableTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: (version >= 6 ? fc.option(values.string) : values.string),
     topicId: version >= 6 ? values.uuid : fc.constant(ZERO_UUID),
     errorCode: values.int16,

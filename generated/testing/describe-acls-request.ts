@@ -73,7 +73,7 @@ export function createDescribeAclsRequest(fields: Partial<DescribeAclsRequest> =
 
 /** Any DescribeAclsRequest that `version` can carry. */
 export function describeAclsRequestArbitrary(version: number): fc.Arbitrary<DescribeAclsRequest> {
-  return fc.record({
+  return values.recordOf({
     resourceTypeFilter: values.int8,
     resourceNameFilter: fc.option(values.string),
     patternTypeFilter: version >= 1 ? values.int8 : fc.constant(3),

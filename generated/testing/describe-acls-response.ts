@@ -116,7 +116,7 @@ function decodeAclDescriptionV2(reader: Reader): AclDescription {
 
 /** Any DescribeAclsResponse that `version` can carry. */
 export function describeAclsResponseArbitrary(version: number): fc.Arbitrary<DescribeAclsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -126,7 +126,7 @@ export function describeAclsResponseArbitrary(version: number): fc.Arbitrary<Des
 }
 
 function describeAclsResourceArbitrary(version: number): fc.Arbitrary<DescribeAclsResource> {
-  return fc.record({
+  return values.recordOf({
     resourceType: values.int8,
     resourceName: values.string,
     patternType: version >= 1 ? values.int8 : fc.constant(3),
@@ -136,7 +136,7 @@ function describeAclsResourceArbitrary(version: number): fc.Arbitrary<DescribeAc
 }
 
 function aclDescriptionArbitrary(version: number): fc.Arbitrary<AclDescription> {
-  return fc.record({
+  return values.recordOf({
     principal: values.string,
     host: values.string,
     operation: values.int8,

@@ -72,7 +72,7 @@ export function createComponentData(fields: Partial<ComponentData> = {}): Compon
 
 /** Any DescribeClientQuotasRequest that `version` can carry. */
 export function describeClientQuotasRequestArbitrary(version: number): fc.Arbitrary<DescribeClientQuotasRequest> {
-  return fc.record({
+  return values.recordOf({
     components: values.arrayOf(componentDataArbitrary(version)),
     strict: values.bool,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -80,7 +80,7 @@ export function describeClientQuotasRequestArbitrary(version: number): fc.Arbitr
 }
 
 function componentDataArbitrary(version: number): fc.Arbitrary<ComponentData> {
-  return fc.record({
+  return values.recordOf({
     entityType: values.string,
     matchType: values.int8,
     match: fc.option(values.string),

@@ -111,7 +111,7 @@ function decodeEntityDataV1(reader: Reader): EntityData {
 
 /** Any DescribeClientQuotasResponse that `version` can carry. */
 export function describeClientQuotasResponseArbitrary(version: number): fc.Arbitrary<DescribeClientQuotasResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -121,7 +121,7 @@ export function describeClientQuotasResponseArbitrary(version: number): fc.Arbit
 }
 
 function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
-  return fc.record({
+  return values.recordOf({
     entity: values.arrayOf(entityDataArbitrary(version)),
     values: values.arrayOf(valueDataArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -129,7 +129,7 @@ function entryDataArbitrary(version: number): fc.Arbitrary<EntryData> {
 }
 
 function valueDataArbitrary(version: number): fc.Arbitrary<ValueData> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.float64,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -137,7 +137,7 @@ function valueDataArbitrary(version: number): fc.Arbitrary<ValueData> {
 }
 
 function entityDataArbitrary(version: number): fc.Arbitrary<EntityData> {
-  return fc.record({
+  return values.recordOf({
     entityType: values.string,
     entityName: fc.option(values.string),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

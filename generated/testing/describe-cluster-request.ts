@@ -56,7 +56,7 @@ export function createDescribeClusterRequest(fields: Partial<DescribeClusterRequ
 
 /** Any DescribeClusterRequest that `version` can carry. */
 export function describeClusterRequestArbitrary(version: number): fc.Arbitrary<DescribeClusterRequest> {
-  return fc.record({
+  return values.recordOf({
     includeClusterAuthorizedOperations: values.bool,
     endpointType: version >= 1 ? values.int8 : fc.constant(1),
     includeFencedBrokers: version >= 2 ? values.bool : fc.constant(false),

@@ -124,7 +124,7 @@ function decodeDescribeClusterBrokerV2(reader: Reader): DescribeClusterBroker {
 
 /** Any DescribeClusterResponse that `version` can carry. */
 export function describeClusterResponseArbitrary(version: number): fc.Arbitrary<DescribeClusterResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -138,7 +138,7 @@ export function describeClusterResponseArbitrary(version: number): fc.Arbitrary<
 }
 
 function describeClusterBrokerArbitrary(version: number): fc.Arbitrary<DescribeClusterBroker> {
-  return fc.record({
+  return values.recordOf({
     brokerId: values.int32,
     host: values.string,
     port: values.int32,

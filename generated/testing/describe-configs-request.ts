@@ -106,7 +106,7 @@ export function createDescribeConfigsResource(fields: Partial<DescribeConfigsRes
 
 /** Any DescribeConfigsRequest that `version` can carry. */
 export function describeConfigsRequestArbitrary(version: number): fc.Arbitrary<DescribeConfigsRequest> {
-  return fc.record({
+  return values.recordOf({
     resources: values.arrayOf(describeConfigsResourceArbitrary(version)),
     includeSynonyms: version >= 1 ? values.bool : fc.constant(false),
     includeDocumentation: version >= 3 ? values.bool : fc.constant(false),
@@ -115,7 +115,7 @@ export function describeConfigsRequestArbitrary(version: number): fc.Arbitrary<D
 }
 
 function describeConfigsResourceArbitrary(version: number): fc.Arbitrary<DescribeConfigsResource> {
-  return fc.record({
+  return values.recordOf({
     resourceType: values.int8,
     resourceName: values.string,
     configurationKeys: fc.option(values.arrayOf(values.string)),

@@ -242,7 +242,7 @@ function decodeDescribeConfigsSynonymV4(reader: Reader): DescribeConfigsSynonym 
 
 /** Any DescribeConfigsResponse that `version` can carry. */
 export function describeConfigsResponseArbitrary(version: number): fc.Arbitrary<DescribeConfigsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     results: values.arrayOf(describeConfigsResultArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -250,7 +250,7 @@ export function describeConfigsResponseArbitrary(version: number): fc.Arbitrary<
 }
 
 function describeConfigsResultArbitrary(version: number): fc.Arbitrary<DescribeConfigsResult> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     resourceType: values.int8,
@@ -261,7 +261,7 @@ function describeConfigsResultArbitrary(version: number): fc.Arbitrary<DescribeC
 }
 
 function describeConfigsResourceResultArbitrary(version: number): fc.Arbitrary<DescribeConfigsResourceResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     value: fc.option(values.string),
     readOnly: values.bool,
@@ -276,7 +276,7 @@ function describeConfigsResourceResultArbitrary(version: number): fc.Arbitrary<D
 }
 
 function describeConfigsSynonymArbitrary(version: number): fc.Arbitrary<DescribeConfigsSynonym> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     value: (version >= 1 ? fc.option(values.string) : values.string),
     source: values.int8,

@@ -79,14 +79,14 @@ export function createDescribeDelegationTokenOwner(fields: Partial<DescribeDeleg
 
 /** Any DescribeDelegationTokenRequest that `version` can carry. */
 export function describeDelegationTokenRequestArbitrary(version: number): fc.Arbitrary<DescribeDelegationTokenRequest> {
-  return fc.record({
+  return values.recordOf({
     owners: fc.option(values.arrayOf(describeDelegationTokenOwnerArbitrary(version))),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function describeDelegationTokenOwnerArbitrary(version: number): fc.Arbitrary<DescribeDelegationTokenOwner> {
-  return fc.record({
+  return values.recordOf({
     principalType: values.string,
     principalName: values.string,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -166,7 +166,7 @@ function decodeDescribedDelegationTokenRenewerV2(reader: Reader): DescribedDeleg
 
 /** Any DescribeDelegationTokenResponse that `version` can carry. */
 export function describeDelegationTokenResponseArbitrary(version: number): fc.Arbitrary<DescribeDelegationTokenResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     tokens: values.arrayOf(describedDelegationTokenArbitrary(version)),
     throttleTimeMs: values.int32,
@@ -175,7 +175,7 @@ export function describeDelegationTokenResponseArbitrary(version: number): fc.Ar
 }
 
 function describedDelegationTokenArbitrary(version: number): fc.Arbitrary<DescribedDelegationToken> {
-  return fc.record({
+  return values.recordOf({
     principalType: values.string,
     principalName: values.string,
     tokenRequesterPrincipalType: version >= 3 ? values.string : fc.constant(""),
@@ -191,7 +191,7 @@ function describedDelegationTokenArbitrary(version: number): fc.Arbitrary<Descri
 }
 
 function describedDelegationTokenRenewerArbitrary(version: number): fc.Arbitrary<DescribedDelegationTokenRenewer> {
-  return fc.record({
+  return values.recordOf({
     principalType: values.string,
     principalName: values.string,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

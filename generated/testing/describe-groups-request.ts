@@ -59,7 +59,7 @@ export function createDescribeGroupsRequest(fields: Partial<DescribeGroupsReques
 
 /** Any DescribeGroupsRequest that `version` can carry. */
 export function describeGroupsRequestArbitrary(version: number): fc.Arbitrary<DescribeGroupsRequest> {
-  return fc.record({
+  return values.recordOf({
     groups: values.arrayOf(values.string),
     includeAuthorizedOperations: version >= 3 ? values.bool : fc.constant(false),
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),

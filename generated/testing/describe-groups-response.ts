@@ -252,7 +252,7 @@ function decodeDescribedGroupMemberV5(reader: Reader): DescribedGroupMember {
 
 /** Any DescribeGroupsResponse that `version` can carry. */
 export function describeGroupsResponseArbitrary(version: number): fc.Arbitrary<DescribeGroupsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     groups: values.arrayOf(describedGroupArbitrary(version)),
     unknownTags: version >= 5 ? values.unknownTags : fc.constant(null),
@@ -260,7 +260,7 @@ export function describeGroupsResponseArbitrary(version: number): fc.Arbitrary<D
 }
 
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: version >= 6 ? fc.option(values.string) : fc.constant(null),
     groupId: values.string,
@@ -274,7 +274,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 }
 
 function describedGroupMemberArbitrary(version: number): fc.Arbitrary<DescribedGroupMember> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     groupInstanceId: version >= 4 ? fc.option(values.string) : fc.constant(null),
     clientId: values.string,

@@ -80,14 +80,14 @@ export function createDescribableLogDirTopic(fields: Partial<DescribableLogDirTo
 
 /** Any DescribeLogDirsRequest that `version` can carry. */
 export function describeLogDirsRequestArbitrary(version: number): fc.Arbitrary<DescribeLogDirsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: fc.option(values.arrayOf(describableLogDirTopicArbitrary(version))),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function describableLogDirTopicArbitrary(version: number): fc.Arbitrary<DescribableLogDirTopic> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -180,7 +180,7 @@ function decodeDescribeLogDirsPartitionV2(reader: Reader): DescribeLogDirsPartit
 
 /** Any DescribeLogDirsResponse that `version` can carry. */
 export function describeLogDirsResponseArbitrary(version: number): fc.Arbitrary<DescribeLogDirsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: version >= 3 ? values.int16 : fc.constant(0),
     results: values.arrayOf(describeLogDirsResultArbitrary(version)),
@@ -189,7 +189,7 @@ export function describeLogDirsResponseArbitrary(version: number): fc.Arbitrary<
 }
 
 function describeLogDirsResultArbitrary(version: number): fc.Arbitrary<DescribeLogDirsResult> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     logDir: values.string,
     topics: values.arrayOf(describeLogDirsTopicArbitrary(version)),
@@ -201,7 +201,7 @@ function describeLogDirsResultArbitrary(version: number): fc.Arbitrary<DescribeL
 }
 
 function describeLogDirsTopicArbitrary(version: number): fc.Arbitrary<DescribeLogDirsTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(describeLogDirsPartitionArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -209,7 +209,7 @@ function describeLogDirsTopicArbitrary(version: number): fc.Arbitrary<DescribeLo
 }
 
 function describeLogDirsPartitionArbitrary(version: number): fc.Arbitrary<DescribeLogDirsPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     partitionSize: values.int64,
     offsetLag: values.int64,

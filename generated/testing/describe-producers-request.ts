@@ -52,14 +52,14 @@ export function createTopicRequest(fields: Partial<TopicRequest> = {}): TopicReq
 
 /** Any DescribeProducersRequest that `version` can carry. */
 export function describeProducersRequestArbitrary(version: number): fc.Arbitrary<DescribeProducersRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(topicRequestArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicRequestArbitrary(version: number): fc.Arbitrary<TopicRequest> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitionIndexes: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -81,7 +81,7 @@ function decodeProducerStateV0(reader: Reader): ProducerState {
 
 /** Any DescribeProducersResponse that `version` can carry. */
 export function describeProducersResponseArbitrary(version: number): fc.Arbitrary<DescribeProducersResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     topics: values.arrayOf(topicResponseArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -89,7 +89,7 @@ export function describeProducersResponseArbitrary(version: number): fc.Arbitrar
 }
 
 function topicResponseArbitrary(version: number): fc.Arbitrary<TopicResponse> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(partitionResponseArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -97,7 +97,7 @@ function topicResponseArbitrary(version: number): fc.Arbitrary<TopicResponse> {
 }
 
 function partitionResponseArbitrary(version: number): fc.Arbitrary<PartitionResponse> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -107,7 +107,7 @@ function partitionResponseArbitrary(version: number): fc.Arbitrary<PartitionResp
 }
 
 function producerStateArbitrary(version: number): fc.Arbitrary<ProducerState> {
-  return fc.record({
+  return values.recordOf({
     producerId: values.int64,
     producerEpoch: values.int32,
     lastSequence: values.int32,

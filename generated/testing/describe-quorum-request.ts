@@ -68,14 +68,14 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
 
 /** Any DescribeQuorumRequest that `version` can carry. */
 export function describeQuorumRequestArbitrary(version: number): fc.Arbitrary<DescribeQuorumRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(topicDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicDataArbitrary(version: number): fc.Arbitrary<TopicData> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -83,7 +83,7 @@ function topicDataArbitrary(version: number): fc.Arbitrary<TopicData> {
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

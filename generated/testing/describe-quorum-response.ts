@@ -253,7 +253,7 @@ function decodeReplicaStateV2(reader: Reader): ReplicaState {
 
 /** Any DescribeQuorumResponse that `version` can carry. */
 export function describeQuorumResponseArbitrary(version: number): fc.Arbitrary<DescribeQuorumResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: version >= 2 ? fc.option(values.string) : fc.constant(""),
     topics: values.arrayOf(topicDataArbitrary(version)),
@@ -263,7 +263,7 @@ export function describeQuorumResponseArbitrary(version: number): fc.Arbitrary<D
 }
 
 function nodeArbitrary(version: number): fc.Arbitrary<Node> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     listeners: values.arrayOf(listenerArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -271,7 +271,7 @@ function nodeArbitrary(version: number): fc.Arbitrary<Node> {
 }
 
 function listenerArbitrary(version: number): fc.Arbitrary<Listener> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     host: values.string,
     port: values.uint16,
@@ -280,7 +280,7 @@ function listenerArbitrary(version: number): fc.Arbitrary<Listener> {
 }
 
 function topicDataArbitrary(version: number): fc.Arbitrary<TopicData> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -288,7 +288,7 @@ function topicDataArbitrary(version: number): fc.Arbitrary<TopicData> {
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: version >= 2 ? fc.option(values.string) : fc.constant(""),
@@ -302,7 +302,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
 }
 
 function replicaStateArbitrary(version: number): fc.Arbitrary<ReplicaState> {
-  return fc.record({
+  return values.recordOf({
     replicaId: values.int32,
     replicaDirectoryId: version >= 2 ? values.uuid : fc.constant(ZERO_UUID),
     logEndOffset: values.int64,

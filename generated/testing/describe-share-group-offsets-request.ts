@@ -78,14 +78,14 @@ export function createDescribeShareGroupOffsetsRequestTopic(fields: Partial<Desc
 
 /** Any DescribeShareGroupOffsetsRequest that `version` can carry. */
 export function describeShareGroupOffsetsRequestArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsRequest> {
-  return fc.record({
+  return values.recordOf({
     groups: values.arrayOf(describeShareGroupOffsetsRequestGroupArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function describeShareGroupOffsetsRequestGroupArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsRequestGroup> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: fc.option(values.arrayOf(describeShareGroupOffsetsRequestTopicArbitrary(version))),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -93,7 +93,7 @@ function describeShareGroupOffsetsRequestGroupArbitrary(version: number): fc.Arb
 }
 
 function describeShareGroupOffsetsRequestTopicArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

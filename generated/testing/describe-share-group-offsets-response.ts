@@ -122,7 +122,7 @@ function decodeDescribeShareGroupOffsetsResponsePartitionV1(reader: Reader): Des
 
 /** Any DescribeShareGroupOffsetsResponse that `version` can carry. */
 export function describeShareGroupOffsetsResponseArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     groups: values.arrayOf(describeShareGroupOffsetsResponseGroupArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -130,7 +130,7 @@ export function describeShareGroupOffsetsResponseArbitrary(version: number): fc.
 }
 
 function describeShareGroupOffsetsResponseGroupArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsResponseGroup> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(describeShareGroupOffsetsResponseTopicArbitrary(version)),
     errorCode: values.int16,
@@ -140,7 +140,7 @@ function describeShareGroupOffsetsResponseGroupArbitrary(version: number): fc.Ar
 }
 
 function describeShareGroupOffsetsResponseTopicArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     topicId: values.uuid,
     partitions: values.arrayOf(describeShareGroupOffsetsResponsePartitionArbitrary(version)),
@@ -149,7 +149,7 @@ function describeShareGroupOffsetsResponseTopicArbitrary(version: number): fc.Ar
 }
 
 function describeShareGroupOffsetsResponsePartitionArbitrary(version: number): fc.Arbitrary<DescribeShareGroupOffsetsResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     startOffset: values.int64,
     leaderEpoch: values.int32,

@@ -78,7 +78,7 @@ export function createTopicRequest(fields: Partial<TopicRequest> = {}): TopicReq
 
 /** Any DescribeTopicPartitionsRequest that `version` can carry. */
 export function describeTopicPartitionsRequestArbitrary(version: number): fc.Arbitrary<DescribeTopicPartitionsRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: values.arrayOf(topicRequestArbitrary(version)),
     responsePartitionLimit: values.int32,
     cursor: fc.option(cursorArbitrary(version)),
@@ -87,7 +87,7 @@ export function describeTopicPartitionsRequestArbitrary(version: number): fc.Arb
 }
 
 function cursorArbitrary(version: number): fc.Arbitrary<Cursor> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitionIndex: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -95,7 +95,7 @@ function cursorArbitrary(version: number): fc.Arbitrary<Cursor> {
 }
 
 function topicRequestArbitrary(version: number): fc.Arbitrary<TopicRequest> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -104,7 +104,7 @@ function decodeDescribeTopicPartitionsResponsePartitionV0(reader: Reader): Descr
 
 /** Any DescribeTopicPartitionsResponse that `version` can carry. */
 export function describeTopicPartitionsResponseArbitrary(version: number): fc.Arbitrary<DescribeTopicPartitionsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     topics: values.arrayOf(describeTopicPartitionsResponseTopicArbitrary(version)),
     nextCursor: fc.option(cursorArbitrary(version)),
@@ -113,7 +113,7 @@ export function describeTopicPartitionsResponseArbitrary(version: number): fc.Ar
 }
 
 function cursorArbitrary(version: number): fc.Arbitrary<Cursor> {
-  return fc.record({
+  return values.recordOf({
     topicName: values.string,
     partitionIndex: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -121,7 +121,7 @@ function cursorArbitrary(version: number): fc.Arbitrary<Cursor> {
 }
 
 function describeTopicPartitionsResponseTopicArbitrary(version: number): fc.Arbitrary<DescribeTopicPartitionsResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     name: fc.option(values.string),
     topicId: values.uuid,
@@ -133,7 +133,7 @@ function describeTopicPartitionsResponseTopicArbitrary(version: number): fc.Arbi
 }
 
 function describeTopicPartitionsResponsePartitionArbitrary(version: number): fc.Arbitrary<DescribeTopicPartitionsResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     partitionIndex: values.int32,
     leaderId: values.int32,

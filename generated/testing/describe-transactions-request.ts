@@ -35,7 +35,7 @@ export function createDescribeTransactionsRequest(fields: Partial<DescribeTransa
 
 /** Any DescribeTransactionsRequest that `version` can carry. */
 export function describeTransactionsRequestArbitrary(version: number): fc.Arbitrary<DescribeTransactionsRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalIds: values.arrayOf(values.string),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

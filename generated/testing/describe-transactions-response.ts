@@ -74,7 +74,7 @@ function decodeTopicDataV0(reader: Reader): TopicData {
 
 /** Any DescribeTransactionsResponse that `version` can carry. */
 export function describeTransactionsResponseArbitrary(version: number): fc.Arbitrary<DescribeTransactionsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     transactionStates: values.arrayOf(transactionStateArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -82,7 +82,7 @@ export function describeTransactionsResponseArbitrary(version: number): fc.Arbit
 }
 
 function transactionStateArbitrary(version: number): fc.Arbitrary<TransactionState> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     transactionalId: values.string,
     transactionState: values.string,
@@ -96,7 +96,7 @@ function transactionStateArbitrary(version: number): fc.Arbitrary<TransactionSta
 }
 
 function topicDataArbitrary(version: number): fc.Arbitrary<TopicData> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -56,14 +56,14 @@ export function createUserName(fields: Partial<UserName> = {}): UserName {
 
 /** Any DescribeUserScramCredentialsRequest that `version` can carry. */
 export function describeUserScramCredentialsRequestArbitrary(version: number): fc.Arbitrary<DescribeUserScramCredentialsRequest> {
-  return fc.record({
+  return values.recordOf({
     users: fc.option(values.arrayOf(userNameArbitrary(version))),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function userNameArbitrary(version: number): fc.Arbitrary<UserName> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -59,7 +59,7 @@ function decodeCredentialInfoV0(reader: Reader): CredentialInfo {
 
 /** Any DescribeUserScramCredentialsResponse that `version` can carry. */
 export function describeUserScramCredentialsResponseArbitrary(version: number): fc.Arbitrary<DescribeUserScramCredentialsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -69,7 +69,7 @@ export function describeUserScramCredentialsResponseArbitrary(version: number): 
 }
 
 function describeUserScramCredentialsResultArbitrary(version: number): fc.Arbitrary<DescribeUserScramCredentialsResult> {
-  return fc.record({
+  return values.recordOf({
     user: values.string,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -79,7 +79,7 @@ function describeUserScramCredentialsResultArbitrary(version: number): fc.Arbitr
 }
 
 function credentialInfoArbitrary(version: number): fc.Arbitrary<CredentialInfo> {
-  return fc.record({
+  return values.recordOf({
     mechanism: values.int8,
     iterations: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

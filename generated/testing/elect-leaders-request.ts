@@ -96,7 +96,7 @@ export function createTopicPartitions(fields: Partial<TopicPartitions> = {}): To
 
 /** Any ElectLeadersRequest that `version` can carry. */
 export function electLeadersRequestArbitrary(version: number): fc.Arbitrary<ElectLeadersRequest> {
-  return fc.record({
+  return values.recordOf({
     electionType: version >= 1 ? values.int8 : fc.constant(0),
     topicPartitions: fc.option(values.arrayOf(topicPartitionsArbitrary(version))),
     timeoutMs: values.int32,
@@ -105,7 +105,7 @@ export function electLeadersRequestArbitrary(version: number): fc.Arbitrary<Elec
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

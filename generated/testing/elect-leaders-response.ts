@@ -94,7 +94,7 @@ function decodePartitionResultV2(reader: Reader): PartitionResult {
 
 /** Any ElectLeadersResponse that `version` can carry. */
 export function electLeadersResponseArbitrary(version: number): fc.Arbitrary<ElectLeadersResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: version >= 1 ? values.int16 : fc.constant(0),
     replicaElectionResults: values.arrayOf(replicaElectionResultArbitrary(version)),
@@ -103,7 +103,7 @@ export function electLeadersResponseArbitrary(version: number): fc.Arbitrary<Ele
 }
 
 function replicaElectionResultArbitrary(version: number): fc.Arbitrary<ReplicaElectionResult> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitionResult: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
@@ -111,7 +111,7 @@ function replicaElectionResultArbitrary(version: number): fc.Arbitrary<ReplicaEl
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partitionId: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any EndTxnMarker that `version` can carry. */
 export function endTxnMarkerArbitrary(_version: number): fc.Arbitrary<EndTxnMarker> {
-  return fc.record({
+  return values.recordOf({
     coordinatorEpoch: values.int32,
     unknownTags: fc.constant(null),
   });

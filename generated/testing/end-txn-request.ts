@@ -54,7 +54,7 @@ export function createEndTxnRequest(fields: Partial<EndTxnRequest> = {}): EndTxn
 
 /** Any EndTxnRequest that `version` can carry. */
 export function endTxnRequestArbitrary(version: number): fc.Arbitrary<EndTxnRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     producerId: values.int64,
     producerEpoch: values.int16,

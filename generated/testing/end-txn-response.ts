@@ -50,7 +50,7 @@ function decodeEndTxnResponseV5(reader: Reader): EndTxnResponse {
 
 /** Any EndTxnResponse that `version` can carry. */
 export function endTxnResponseArbitrary(version: number): fc.Arbitrary<EndTxnResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     producerId: version >= 5 ? values.int64 : fc.constant(-1),

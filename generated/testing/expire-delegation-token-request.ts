@@ -46,7 +46,7 @@ export function createExpireDelegationTokenRequest(fields: Partial<ExpireDelegat
 
 /** Any ExpireDelegationTokenRequest that `version` can carry. */
 export function expireDelegationTokenRequestArbitrary(version: number): fc.Arbitrary<ExpireDelegationTokenRequest> {
-  return fc.record({
+  return values.recordOf({
     hmac: values.bytes,
     expiryTimePeriodMs: values.int64Big,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -39,7 +39,7 @@ function decodeExpireDelegationTokenResponseV2(reader: Reader): ExpireDelegation
 
 /** Any ExpireDelegationTokenResponse that `version` can carry. */
 export function expireDelegationTokenResponseArbitrary(version: number): fc.Arbitrary<ExpireDelegationTokenResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     expiryTimestampMs: values.int64,
     throttleTimeMs: values.int32,

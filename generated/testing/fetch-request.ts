@@ -543,7 +543,7 @@ const defaultReplicaState: ReplicaState = { replicaId: -1, replicaEpoch: -1, unk
 
 /** Any FetchRequest that `version` can carry. */
 export function fetchRequestArbitrary(version: number): fc.Arbitrary<FetchRequest> {
-  return fc.record({
+  return values.recordOf({
     clusterId: version >= 12 ? fc.option(values.string) : fc.constant(null),
     replicaId: version <= 14 ? values.int32 : fc.constant(-1),
     replicaState: version >= 15 ? replicaStateArbitrary(version) : fc.constant(defaultReplicaState),
@@ -561,7 +561,7 @@ export function fetchRequestArbitrary(version: number): fc.Arbitrary<FetchReques
 }
 
 function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> {
-  return fc.record({
+  return values.recordOf({
     topic: version >= 7 && version <= 12 ? values.string : fc.constant(""),
     topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(values.int32),
@@ -570,7 +570,7 @@ function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> 
 }
 
 function fetchTopicArbitrary(version: number): fc.Arbitrary<FetchTopic> {
-  return fc.record({
+  return values.recordOf({
     topic: version <= 12 ? values.string : fc.constant(""),
     topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(fetchPartitionArbitrary(version)),
@@ -579,7 +579,7 @@ function fetchTopicArbitrary(version: number): fc.Arbitrary<FetchTopic> {
 }
 
 function fetchPartitionArbitrary(version: number): fc.Arbitrary<FetchPartition> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     currentLeaderEpoch: version >= 9 ? values.int32 : fc.constant(-1),
     fetchOffset: values.int64,
@@ -593,7 +593,7 @@ function fetchPartitionArbitrary(version: number): fc.Arbitrary<FetchPartition> 
 }
 
 function replicaStateArbitrary(version: number): fc.Arbitrary<ReplicaState> {
-  return fc.record({
+  return values.recordOf({
     replicaId: values.int32,
     replicaEpoch: values.int64,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),

@@ -449,7 +449,7 @@ const defaultSnapshotId: SnapshotId = { endOffset: -1, epoch: -1, unknownTags: n
 
 /** Any FetchResponse that `version` can carry. */
 export function fetchResponseArbitrary(version: number): fc.Arbitrary<FetchResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: version >= 7 ? values.int16 : fc.constant(0),
     sessionId: version >= 7 ? values.int32 : fc.constant(0),
@@ -460,7 +460,7 @@ export function fetchResponseArbitrary(version: number): fc.Arbitrary<FetchRespo
 }
 
 function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
@@ -470,7 +470,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
 }
 
 function fetchableTopicResponseArbitrary(version: number): fc.Arbitrary<FetchableTopicResponse> {
-  return fc.record({
+  return values.recordOf({
     topic: version <= 12 ? values.string : fc.constant(""),
     topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(partitionDataArbitrary(version)),
@@ -479,7 +479,7 @@ function fetchableTopicResponseArbitrary(version: number): fc.Arbitrary<Fetchabl
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     highWatermark: values.int64,
@@ -496,7 +496,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
 }
 
 function abortedTransactionArbitrary(version: number): fc.Arbitrary<AbortedTransaction> {
-  return fc.record({
+  return values.recordOf({
     producerId: values.int64,
     firstOffset: values.int64,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
@@ -504,7 +504,7 @@ function abortedTransactionArbitrary(version: number): fc.Arbitrary<AbortedTrans
 }
 
 function snapshotIdArbitrary(version: number): fc.Arbitrary<SnapshotId> {
-  return fc.record({
+  return values.recordOf({
     endOffset: values.int64,
     epoch: values.int32,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
@@ -512,7 +512,7 @@ function snapshotIdArbitrary(version: number): fc.Arbitrary<SnapshotId> {
 }
 
 function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
+  return values.recordOf({
     leaderId: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),
@@ -520,7 +520,7 @@ function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpo
 }
 
 function epochEndOffsetArbitrary(version: number): fc.Arbitrary<EpochEndOffset> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     endOffset: values.int64,
     unknownTags: version >= 12 ? values.unknownTags : fc.constant(null),

@@ -69,7 +69,7 @@ export function createFindCoordinatorRequest(fields: Partial<FindCoordinatorRequ
 
 /** Any FindCoordinatorRequest that `version` can carry. */
 export function findCoordinatorRequestArbitrary(version: number): fc.Arbitrary<FindCoordinatorRequest> {
-  return fc.record({
+  return values.recordOf({
     key: version <= 3 ? values.string : fc.constant(""),
     keyType: version >= 1 ? values.int8 : fc.constant(0),
     coordinatorKeys: version >= 4 ? values.arrayOf(values.string) : fc.constant([]),

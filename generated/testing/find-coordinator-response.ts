@@ -82,7 +82,7 @@ function decodeCoordinatorV4(reader: Reader): Coordinator {
 
 /** Any FindCoordinatorResponse that `version` can carry. */
 export function findCoordinatorResponseArbitrary(version: number): fc.Arbitrary<FindCoordinatorResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: version <= 3 ? values.int16 : fc.constant(0),
     errorMessage: version >= 1 && version <= 3 ? fc.option(values.string) : fc.constant(""),
@@ -95,7 +95,7 @@ export function findCoordinatorResponseArbitrary(version: number): fc.Arbitrary<
 }
 
 function coordinatorArbitrary(version: number): fc.Arbitrary<Coordinator> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     nodeId: values.int32,
     host: values.string,

@@ -35,7 +35,7 @@ export function createGetTelemetrySubscriptionsRequest(fields: Partial<GetTeleme
 
 /** Any GetTelemetrySubscriptionsRequest that `version` can carry. */
 export function getTelemetrySubscriptionsRequestArbitrary(version: number): fc.Arbitrary<GetTelemetrySubscriptionsRequest> {
-  return fc.record({
+  return values.recordOf({
     clientInstanceId: values.uuid,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -53,7 +53,7 @@ function decodeGetTelemetrySubscriptionsResponseV0(reader: Reader): GetTelemetry
 
 /** Any GetTelemetrySubscriptionsResponse that `version` can carry. */
 export function getTelemetrySubscriptionsResponseArbitrary(version: number): fc.Arbitrary<GetTelemetrySubscriptionsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     clientInstanceId: values.uuid,

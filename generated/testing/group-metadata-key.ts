@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any GroupMetadataKey that `version` can carry. */
 export function groupMetadataKeyArbitrary(_version: number): fc.Arbitrary<GroupMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     group: values.string,
     unknownTags: fc.constant(null),
   });

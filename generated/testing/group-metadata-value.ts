@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any GroupMetadataValue that `version` can carry. */
 export function groupMetadataValueArbitrary(version: number): fc.Arbitrary<GroupMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     protocolType: values.string,
     generation: values.int32,
     protocol: fc.option(values.string),
@@ -18,7 +18,7 @@ export function groupMetadataValueArbitrary(version: number): fc.Arbitrary<Group
 }
 
 function memberMetadataArbitrary(version: number): fc.Arbitrary<MemberMetadata> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     groupInstanceId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     clientId: values.string,

@@ -62,7 +62,7 @@ export function createHeartbeatRequest(fields: Partial<HeartbeatRequest> = {}): 
 
 /** Any HeartbeatRequest that `version` can carry. */
 export function heartbeatRequestArbitrary(version: number): fc.Arbitrary<HeartbeatRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     generationId: values.int32,
     memberId: values.string,

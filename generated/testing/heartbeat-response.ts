@@ -45,7 +45,7 @@ function decodeHeartbeatResponseV4(reader: Reader): HeartbeatResponse {
 
 /** Any HeartbeatResponse that `version` can carry. */
 export function heartbeatResponseArbitrary(version: number): fc.Arbitrary<HeartbeatResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),

@@ -104,7 +104,7 @@ export function createAlterableConfig(fields: Partial<AlterableConfig> = {}): Al
 
 /** Any IncrementalAlterConfigsRequest that `version` can carry. */
 export function incrementalAlterConfigsRequestArbitrary(version: number): fc.Arbitrary<IncrementalAlterConfigsRequest> {
-  return fc.record({
+  return values.recordOf({
     resources: values.arrayOf(alterConfigsResourceArbitrary(version)),
     validateOnly: values.bool,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -112,7 +112,7 @@ export function incrementalAlterConfigsRequestArbitrary(version: number): fc.Arb
 }
 
 function alterConfigsResourceArbitrary(version: number): fc.Arbitrary<AlterConfigsResource> {
-  return fc.record({
+  return values.recordOf({
     resourceType: values.int8,
     resourceName: values.string,
     configs: values.arrayOf(alterableConfigArbitrary(version)),
@@ -121,7 +121,7 @@ function alterConfigsResourceArbitrary(version: number): fc.Arbitrary<AlterConfi
 }
 
 function alterableConfigArbitrary(version: number): fc.Arbitrary<AlterableConfig> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     configOperation: values.int8,
     value: fc.option(values.string),

@@ -65,7 +65,7 @@ function decodeAlterConfigsResourceResponseV1(reader: Reader): AlterConfigsResou
 
 /** Any IncrementalAlterConfigsResponse that `version` can carry. */
 export function incrementalAlterConfigsResponseArbitrary(version: number): fc.Arbitrary<IncrementalAlterConfigsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     responses: values.arrayOf(alterConfigsResourceResponseArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -73,7 +73,7 @@ export function incrementalAlterConfigsResponseArbitrary(version: number): fc.Ar
 }
 
 function alterConfigsResourceResponseArbitrary(version: number): fc.Arbitrary<AlterConfigsResourceResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     resourceType: values.int8,

@@ -83,7 +83,7 @@ export function createInitProducerIdRequest(fields: Partial<InitProducerIdReques
 
 /** Any InitProducerIdRequest that `version` can carry. */
 export function initProducerIdRequestArbitrary(version: number): fc.Arbitrary<InitProducerIdRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: fc.option(values.string),
     transactionTimeoutMs: values.int32,
     producerId: version >= 3 ? values.int64 : fc.constant(-1),

@@ -81,7 +81,7 @@ function decodeInitProducerIdResponseV6(reader: Reader): InitProducerIdResponse 
 
 /** Any InitProducerIdResponse that `version` can carry. */
 export function initProducerIdResponseArbitrary(version: number): fc.Arbitrary<InitProducerIdResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     producerId: values.int64,

@@ -77,7 +77,7 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
 
 /** Any InitializeShareGroupStateRequest that `version` can carry. */
 export function initializeShareGroupStateRequestArbitrary(version: number): fc.Arbitrary<InitializeShareGroupStateRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(initializeStateDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -85,7 +85,7 @@ export function initializeShareGroupStateRequestArbitrary(version: number): fc.A
 }
 
 function initializeStateDataArbitrary(version: number): fc.Arbitrary<InitializeStateData> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -93,7 +93,7 @@ function initializeStateDataArbitrary(version: number): fc.Arbitrary<InitializeS
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     stateEpoch: values.int32,
     startOffset: values.int64,

@@ -55,14 +55,14 @@ function decodePartitionResultV0(reader: Reader): PartitionResult {
 
 /** Any InitializeShareGroupStateResponse that `version` can carry. */
 export function initializeShareGroupStateResponseArbitrary(version: number): fc.Arbitrary<InitializeShareGroupStateResponse> {
-  return fc.record({
+  return values.recordOf({
     results: values.arrayOf(initializeStateResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function initializeStateResultArbitrary(version: number): fc.Arbitrary<InitializeStateResult> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -70,7 +70,7 @@ function initializeStateResultArbitrary(version: number): fc.Arbitrary<Initializ
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

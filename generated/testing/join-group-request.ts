@@ -133,7 +133,7 @@ export function createJoinGroupRequestProtocol(fields: Partial<JoinGroupRequestP
 
 /** Any JoinGroupRequest that `version` can carry. */
 export function joinGroupRequestArbitrary(version: number): fc.Arbitrary<JoinGroupRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     sessionTimeoutMs: values.int32,
     rebalanceTimeoutMs: version >= 1 ? values.int32 : fc.constant(-1),
@@ -147,7 +147,7 @@ export function joinGroupRequestArbitrary(version: number): fc.Arbitrary<JoinGro
 }
 
 function joinGroupRequestProtocolArbitrary(version: number): fc.Arbitrary<JoinGroupRequestProtocol> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     metadata: values.bytes,
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),

@@ -215,7 +215,7 @@ function decodeJoinGroupResponseMemberV6(reader: Reader): JoinGroupResponseMembe
 
 /** Any JoinGroupResponse that `version` can carry. */
 export function joinGroupResponseArbitrary(version: number): fc.Arbitrary<JoinGroupResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 2 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     generationId: values.int32,
@@ -230,7 +230,7 @@ export function joinGroupResponseArbitrary(version: number): fc.Arbitrary<JoinGr
 }
 
 function joinGroupResponseMemberArbitrary(version: number): fc.Arbitrary<JoinGroupResponseMember> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     groupInstanceId: version >= 5 ? fc.option(values.string) : fc.constant(null),
     metadata: values.bytes,

@@ -102,7 +102,7 @@ export function createMemberIdentity(fields: Partial<MemberIdentity> = {}): Memb
 
 /** Any LeaveGroupRequest that `version` can carry. */
 export function leaveGroupRequestArbitrary(version: number): fc.Arbitrary<LeaveGroupRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: version <= 2 ? values.string : fc.constant(""),
     members: version >= 3 ? values.arrayOf(memberIdentityArbitrary(version)) : fc.constant([]),
@@ -111,7 +111,7 @@ export function leaveGroupRequestArbitrary(version: number): fc.Arbitrary<LeaveG
 }
 
 function memberIdentityArbitrary(version: number): fc.Arbitrary<MemberIdentity> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     groupInstanceId: fc.option(values.string),
     reason: version >= 5 ? fc.option(values.string) : fc.constant(null),

@@ -79,7 +79,7 @@ function decodeMemberResponseV4(reader: Reader): MemberResponse {
 
 /** Any LeaveGroupResponse that `version` can carry. */
 export function leaveGroupResponseArbitrary(version: number): fc.Arbitrary<LeaveGroupResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     members: version >= 3 ? values.arrayOf(memberResponseArbitrary(version)) : fc.constant([]),
@@ -88,7 +88,7 @@ export function leaveGroupResponseArbitrary(version: number): fc.Arbitrary<Leave
 }
 
 function memberResponseArbitrary(version: number): fc.Arbitrary<MemberResponse> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     groupInstanceId: (version >= 3 ? fc.option(values.string) : values.string),
     errorCode: values.int16,

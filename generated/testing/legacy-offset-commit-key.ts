@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any LegacyOffsetCommitKey that `version` can carry. */
 export function legacyOffsetCommitKeyArbitrary(_version: number): fc.Arbitrary<LegacyOffsetCommitKey> {
-  return fc.record({
+  return values.recordOf({
     group: values.string,
     topic: values.string,
     partition: values.int32,

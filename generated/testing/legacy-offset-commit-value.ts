@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any LegacyOffsetCommitValue that `version` can carry. */
 export function legacyOffsetCommitValueArbitrary(_version: number): fc.Arbitrary<LegacyOffsetCommitValue> {
-  return fc.record({
+  return values.recordOf({
     offset: values.int64,
     metadata: values.string,
     commitTimestamp: values.int64,

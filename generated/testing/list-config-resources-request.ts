@@ -42,7 +42,7 @@ export function createListConfigResourcesRequest(fields: Partial<ListConfigResou
 
 /** Any ListConfigResourcesRequest that `version` can carry. */
 export function listConfigResourcesRequestArbitrary(version: number): fc.Arbitrary<ListConfigResourcesRequest> {
-  return fc.record({
+  return values.recordOf({
     resourceTypes: version >= 1 ? values.arrayOf(values.int8) : fc.constant([]),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

@@ -61,7 +61,7 @@ function decodeConfigResourceV1(reader: Reader): ConfigResource {
 
 /** Any ListConfigResourcesResponse that `version` can carry. */
 export function listConfigResourcesResponseArbitrary(version: number): fc.Arbitrary<ListConfigResourcesResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     configResources: values.arrayOf(configResourceArbitrary(version)),
@@ -70,7 +70,7 @@ export function listConfigResourcesResponseArbitrary(version: number): fc.Arbitr
 }
 
 function configResourceArbitrary(version: number): fc.Arbitrary<ConfigResource> {
-  return fc.record({
+  return values.recordOf({
     resourceName: values.string,
     resourceType: version >= 1 ? values.int8 : fc.constant(16),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -65,7 +65,7 @@ export function createListGroupsRequest(fields: Partial<ListGroupsRequest> = {})
 
 /** Any ListGroupsRequest that `version` can carry. */
 export function listGroupsRequestArbitrary(version: number): fc.Arbitrary<ListGroupsRequest> {
-  return fc.record({
+  return values.recordOf({
     statesFilter: version >= 4 ? values.arrayOf(values.string) : fc.constant([]),
     typesFilter: version >= 5 ? values.arrayOf(values.string) : fc.constant([]),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

@@ -117,7 +117,7 @@ function decodeListedGroupV5(reader: Reader): ListedGroup {
 
 /** Any ListGroupsResponse that `version` can carry. */
 export function listGroupsResponseArbitrary(version: number): fc.Arbitrary<ListGroupsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     groups: values.arrayOf(listedGroupArbitrary(version)),
@@ -126,7 +126,7 @@ export function listGroupsResponseArbitrary(version: number): fc.Arbitrary<ListG
 }
 
 function listedGroupArbitrary(version: number): fc.Arbitrary<ListedGroup> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     protocolType: values.string,
     groupState: version >= 4 ? values.string : fc.constant(""),

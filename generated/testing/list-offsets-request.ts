@@ -183,7 +183,7 @@ export function createListOffsetsPartition(fields: Partial<ListOffsetsPartition>
 
 /** Any ListOffsetsRequest that `version` can carry. */
 export function listOffsetsRequestArbitrary(version: number): fc.Arbitrary<ListOffsetsRequest> {
-  return fc.record({
+  return values.recordOf({
     replicaId: values.int32,
     isolationLevel: version >= 2 ? values.int8 : fc.constant(0),
     topics: values.arrayOf(listOffsetsTopicArbitrary(version)),
@@ -193,7 +193,7 @@ export function listOffsetsRequestArbitrary(version: number): fc.Arbitrary<ListO
 }
 
 function listOffsetsTopicArbitrary(version: number): fc.Arbitrary<ListOffsetsTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(listOffsetsPartitionArbitrary(version)),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
@@ -201,7 +201,7 @@ function listOffsetsTopicArbitrary(version: number): fc.Arbitrary<ListOffsetsTop
 }
 
 function listOffsetsPartitionArbitrary(version: number): fc.Arbitrary<ListOffsetsPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     currentLeaderEpoch: version >= 4 ? values.int32 : fc.constant(-1),
     timestamp: values.int64Big,

@@ -167,7 +167,7 @@ function decodeListOffsetsPartitionResponseV6(reader: Reader): ListOffsetsPartit
 
 /** Any ListOffsetsResponse that `version` can carry. */
 export function listOffsetsResponseArbitrary(version: number): fc.Arbitrary<ListOffsetsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 2 ? values.int32 : fc.constant(0),
     topics: values.arrayOf(listOffsetsTopicResponseArbitrary(version)),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
@@ -175,7 +175,7 @@ export function listOffsetsResponseArbitrary(version: number): fc.Arbitrary<List
 }
 
 function listOffsetsTopicResponseArbitrary(version: number): fc.Arbitrary<ListOffsetsTopicResponse> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(listOffsetsPartitionResponseArbitrary(version)),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
@@ -183,7 +183,7 @@ function listOffsetsTopicResponseArbitrary(version: number): fc.Arbitrary<ListOf
 }
 
 function listOffsetsPartitionResponseArbitrary(version: number): fc.Arbitrary<ListOffsetsPartitionResponse> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     oldStyleOffsets: version === 0 ? values.arrayOf(values.int64) : fc.constant([]),

@@ -61,7 +61,7 @@ export function createListPartitionReassignmentsTopics(fields: Partial<ListParti
 
 /** Any ListPartitionReassignmentsRequest that `version` can carry. */
 export function listPartitionReassignmentsRequestArbitrary(version: number): fc.Arbitrary<ListPartitionReassignmentsRequest> {
-  return fc.record({
+  return values.recordOf({
     timeoutMs: values.int32,
     topics: fc.option(values.arrayOf(listPartitionReassignmentsTopicsArbitrary(version))),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -69,7 +69,7 @@ export function listPartitionReassignmentsRequestArbitrary(version: number): fc.
 }
 
 function listPartitionReassignmentsTopicsArbitrary(version: number): fc.Arbitrary<ListPartitionReassignmentsTopics> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitionIndexes: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -68,7 +68,7 @@ function decodeOngoingPartitionReassignmentV0(reader: Reader): OngoingPartitionR
 
 /** Any ListPartitionReassignmentsResponse that `version` can carry. */
 export function listPartitionReassignmentsResponseArbitrary(version: number): fc.Arbitrary<ListPartitionReassignmentsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -78,7 +78,7 @@ export function listPartitionReassignmentsResponseArbitrary(version: number): fc
 }
 
 function ongoingTopicReassignmentArbitrary(version: number): fc.Arbitrary<OngoingTopicReassignment> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(ongoingPartitionReassignmentArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -86,7 +86,7 @@ function ongoingTopicReassignmentArbitrary(version: number): fc.Arbitrary<Ongoin
 }
 
 function ongoingPartitionReassignmentArbitrary(version: number): fc.Arbitrary<OngoingPartitionReassignment> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     replicas: values.arrayOf(values.int32),
     addingReplicas: values.arrayOf(values.int32),

@@ -66,7 +66,7 @@ export function createListTransactionsRequest(fields: Partial<ListTransactionsRe
 
 /** Any ListTransactionsRequest that `version` can carry. */
 export function listTransactionsRequestArbitrary(version: number): fc.Arbitrary<ListTransactionsRequest> {
-  return fc.record({
+  return values.recordOf({
     stateFilters: values.arrayOf(values.string),
     producerIdFilters: values.arrayOf(values.int64),
     durationFilter: version >= 1 ? values.int64 : fc.constant(-1),

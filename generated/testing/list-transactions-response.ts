@@ -48,7 +48,7 @@ function decodeTransactionStateV0(reader: Reader): TransactionState {
 
 /** Any ListTransactionsResponse that `version` can carry. */
 export function listTransactionsResponseArbitrary(version: number): fc.Arbitrary<ListTransactionsResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     unknownStateFilters: values.arrayOf(values.string),
@@ -58,7 +58,7 @@ export function listTransactionsResponseArbitrary(version: number): fc.Arbitrary
 }
 
 function transactionStateArbitrary(version: number): fc.Arbitrary<TransactionState> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     producerId: values.int64,
     transactionState: values.string,

@@ -170,7 +170,7 @@ export function createMetadataRequestTopic(fields: Partial<MetadataRequestTopic>
 
 /** Any MetadataRequest that `version` can carry. */
 export function metadataRequestArbitrary(version: number): fc.Arbitrary<MetadataRequest> {
-  return fc.record({
+  return values.recordOf({
     topics: (version >= 1 ? fc.option(values.arrayOf(metadataRequestTopicArbitrary(version))) : values.arrayOf(metadataRequestTopicArbitrary(version))),
     allowAutoTopicCreation: version >= 4 ? values.bool : fc.constant(true),
     includeClusterAuthorizedOperations: version >= 8 && version <= 10 ? values.bool : fc.constant(false),
@@ -180,7 +180,7 @@ export function metadataRequestArbitrary(version: number): fc.Arbitrary<Metadata
 }
 
 function metadataRequestTopicArbitrary(version: number): fc.Arbitrary<MetadataRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
     name: (version >= 10 ? fc.option(values.string) : values.string),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),

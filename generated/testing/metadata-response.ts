@@ -612,7 +612,7 @@ function decodeMetadataResponseBrokerV9(reader: Reader): MetadataResponseBroker 
 
 /** Any MetadataResponse that `version` can carry. */
 export function metadataResponseArbitrary(version: number): fc.Arbitrary<MetadataResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 3 ? values.int32 : fc.constant(0),
     brokers: values.arrayOf(metadataResponseBrokerArbitrary(version)),
     clusterId: version >= 2 ? fc.option(values.string) : fc.constant(null),
@@ -625,7 +625,7 @@ export function metadataResponseArbitrary(version: number): fc.Arbitrary<Metadat
 }
 
 function metadataResponseTopicArbitrary(version: number): fc.Arbitrary<MetadataResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     name: (version >= 12 ? fc.option(values.string) : values.string),
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
@@ -637,7 +637,7 @@ function metadataResponseTopicArbitrary(version: number): fc.Arbitrary<MetadataR
 }
 
 function metadataResponsePartitionArbitrary(version: number): fc.Arbitrary<MetadataResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     partitionIndex: values.int32,
     leaderId: values.int32,
@@ -650,7 +650,7 @@ function metadataResponsePartitionArbitrary(version: number): fc.Arbitrary<Metad
 }
 
 function metadataResponseBrokerArbitrary(version: number): fc.Arbitrary<MetadataResponseBroker> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     host: values.string,
     port: values.int32,

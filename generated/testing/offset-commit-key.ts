@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any OffsetCommitKey that `version` can carry. */
 export function offsetCommitKeyArbitrary(_version: number): fc.Arbitrary<OffsetCommitKey> {
-  return fc.record({
+  return values.recordOf({
     group: values.string,
     topic: values.string,
     partition: values.int32,

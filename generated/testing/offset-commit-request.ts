@@ -235,7 +235,7 @@ export function createOffsetCommitRequestPartition(fields: Partial<OffsetCommitR
 
 /** Any OffsetCommitRequest that `version` can carry. */
 export function offsetCommitRequestArbitrary(version: number): fc.Arbitrary<OffsetCommitRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     generationIdOrMemberEpoch: version >= 1 ? values.int32 : fc.constant(-1),
     memberId: version >= 1 ? values.string : fc.constant(""),
@@ -247,7 +247,7 @@ export function offsetCommitRequestArbitrary(version: number): fc.Arbitrary<Offs
 }
 
 function offsetCommitRequestTopicArbitrary(version: number): fc.Arbitrary<OffsetCommitRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     name: version <= 9 ? values.string : fc.constant(""),
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(offsetCommitRequestPartitionArbitrary(version)),
@@ -256,7 +256,7 @@ function offsetCommitRequestTopicArbitrary(version: number): fc.Arbitrary<Offset
 }
 
 function offsetCommitRequestPartitionArbitrary(version: number): fc.Arbitrary<OffsetCommitRequestPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     committedOffset: values.int64,
     committedLeaderEpoch: version >= 6 ? values.int32 : fc.constant(-1),

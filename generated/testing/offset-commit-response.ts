@@ -124,7 +124,7 @@ function decodeOffsetCommitResponsePartitionV8(reader: Reader): OffsetCommitResp
 
 /** Any OffsetCommitResponse that `version` can carry. */
 export function offsetCommitResponseArbitrary(version: number): fc.Arbitrary<OffsetCommitResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 3 ? values.int32 : fc.constant(0),
     topics: values.arrayOf(offsetCommitResponseTopicArbitrary(version)),
     unknownTags: version >= 8 ? values.unknownTags : fc.constant(null),
@@ -132,7 +132,7 @@ export function offsetCommitResponseArbitrary(version: number): fc.Arbitrary<Off
 }
 
 function offsetCommitResponseTopicArbitrary(version: number): fc.Arbitrary<OffsetCommitResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     name: version <= 9 ? values.string : fc.constant(""),
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(offsetCommitResponsePartitionArbitrary(version)),
@@ -141,7 +141,7 @@ function offsetCommitResponseTopicArbitrary(version: number): fc.Arbitrary<Offse
 }
 
 function offsetCommitResponsePartitionArbitrary(version: number): fc.Arbitrary<OffsetCommitResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 8 ? values.unknownTags : fc.constant(null),

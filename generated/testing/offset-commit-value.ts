@@ -7,7 +7,7 @@ import { values } from "./values.ts";
 
 /** Any OffsetCommitValue that `version` can carry. */
 export function offsetCommitValueArbitrary(version: number): fc.Arbitrary<OffsetCommitValue> {
-  return fc.record({
+  return values.recordOf({
     offset: values.int64,
     leaderEpoch: version >= 3 ? values.int32 : fc.constant(-1),
     metadata: values.string,

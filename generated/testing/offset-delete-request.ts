@@ -72,7 +72,7 @@ export function createOffsetDeleteRequestPartition(fields: Partial<OffsetDeleteR
 
 /** Any OffsetDeleteRequest that `version` can carry. */
 export function offsetDeleteRequestArbitrary(version: number): fc.Arbitrary<OffsetDeleteRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(offsetDeleteRequestTopicArbitrary(version)),
     unknownTags: fc.constant(null),
@@ -80,7 +80,7 @@ export function offsetDeleteRequestArbitrary(version: number): fc.Arbitrary<Offs
 }
 
 function offsetDeleteRequestTopicArbitrary(version: number): fc.Arbitrary<OffsetDeleteRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(offsetDeleteRequestPartitionArbitrary(version)),
     unknownTags: fc.constant(null),
@@ -88,7 +88,7 @@ function offsetDeleteRequestTopicArbitrary(version: number): fc.Arbitrary<Offset
 }
 
 function offsetDeleteRequestPartitionArbitrary(_version: number): fc.Arbitrary<OffsetDeleteRequestPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     unknownTags: fc.constant(null),
   });

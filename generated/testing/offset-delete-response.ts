@@ -53,7 +53,7 @@ function decodeOffsetDeleteResponsePartitionV0(reader: Reader): OffsetDeleteResp
 
 /** Any OffsetDeleteResponse that `version` can carry. */
 export function offsetDeleteResponseArbitrary(version: number): fc.Arbitrary<OffsetDeleteResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     throttleTimeMs: values.int32,
     topics: values.arrayOf(offsetDeleteResponseTopicArbitrary(version)),
@@ -62,7 +62,7 @@ export function offsetDeleteResponseArbitrary(version: number): fc.Arbitrary<Off
 }
 
 function offsetDeleteResponseTopicArbitrary(version: number): fc.Arbitrary<OffsetDeleteResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(offsetDeleteResponsePartitionArbitrary(version)),
     unknownTags: fc.constant(null),
@@ -70,7 +70,7 @@ function offsetDeleteResponseTopicArbitrary(version: number): fc.Arbitrary<Offse
 }
 
 function offsetDeleteResponsePartitionArbitrary(_version: number): fc.Arbitrary<OffsetDeleteResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     unknownTags: fc.constant(null),

@@ -232,7 +232,7 @@ export function createOffsetFetchRequestTopic(fields: Partial<OffsetFetchRequest
 
 /** Any OffsetFetchRequest that `version` can carry. */
 export function offsetFetchRequestArbitrary(version: number): fc.Arbitrary<OffsetFetchRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: version <= 7 ? values.string : fc.constant(""),
     topics: version <= 7 ? (version >= 2 ? fc.option(values.arrayOf(offsetFetchRequestTopicArbitrary(version))) : values.arrayOf(offsetFetchRequestTopicArbitrary(version))) : fc.constant([]),
     groups: version >= 8 ? values.arrayOf(offsetFetchRequestGroupArbitrary(version)) : fc.constant([]),
@@ -242,7 +242,7 @@ export function offsetFetchRequestArbitrary(version: number): fc.Arbitrary<Offse
 }
 
 function offsetFetchRequestGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestGroup> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: version >= 9 ? fc.option(values.string) : fc.constant(null),
     memberEpoch: version >= 9 ? values.int32 : fc.constant(-1),
@@ -252,7 +252,7 @@ function offsetFetchRequestGroupArbitrary(version: number): fc.Arbitrary<OffsetF
 }
 
 function offsetFetchRequestTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestTopics> {
-  return fc.record({
+  return values.recordOf({
     name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
     partitionIndexes: values.arrayOf(values.int32),
@@ -261,7 +261,7 @@ function offsetFetchRequestTopicsArbitrary(version: number): fc.Arbitrary<Offset
 }
 
 function offsetFetchRequestTopicArbitrary(version: number): fc.Arbitrary<OffsetFetchRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitionIndexes: values.arrayOf(values.int32),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),

@@ -232,7 +232,7 @@ function decodeOffsetFetchResponsePartitionV6(reader: Reader): OffsetFetchRespon
 
 /** Any OffsetFetchResponse that `version` can carry. */
 export function offsetFetchResponseArbitrary(version: number): fc.Arbitrary<OffsetFetchResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 3 ? values.int32 : fc.constant(0),
     topics: version <= 7 ? values.arrayOf(offsetFetchResponseTopicArbitrary(version)) : fc.constant([]),
     errorCode: version >= 2 && version <= 7 ? values.int16 : fc.constant(0),
@@ -242,7 +242,7 @@ export function offsetFetchResponseArbitrary(version: number): fc.Arbitrary<Offs
 }
 
 function offsetFetchResponseGroupArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseGroup> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(offsetFetchResponseTopicsArbitrary(version)),
     errorCode: values.int16,
@@ -251,7 +251,7 @@ function offsetFetchResponseGroupArbitrary(version: number): fc.Arbitrary<Offset
 }
 
 function offsetFetchResponseTopicsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseTopics> {
-  return fc.record({
+  return values.recordOf({
     name: version >= 8 && version <= 9 ? values.string : fc.constant(""),
     topicId: version >= 10 ? values.uuid : fc.constant(ZERO_UUID),
     partitions: values.arrayOf(offsetFetchResponsePartitionsArbitrary(version)),
@@ -260,7 +260,7 @@ function offsetFetchResponseTopicsArbitrary(version: number): fc.Arbitrary<Offse
 }
 
 function offsetFetchResponsePartitionsArbitrary(version: number): fc.Arbitrary<OffsetFetchResponsePartitions> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     committedOffset: values.int64,
     committedLeaderEpoch: values.int32,
@@ -271,7 +271,7 @@ function offsetFetchResponsePartitionsArbitrary(version: number): fc.Arbitrary<O
 }
 
 function offsetFetchResponseTopicArbitrary(version: number): fc.Arbitrary<OffsetFetchResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(offsetFetchResponsePartitionArbitrary(version)),
     unknownTags: version >= 6 ? values.unknownTags : fc.constant(null),
@@ -279,7 +279,7 @@ function offsetFetchResponseTopicArbitrary(version: number): fc.Arbitrary<Offset
 }
 
 function offsetFetchResponsePartitionArbitrary(version: number): fc.Arbitrary<OffsetFetchResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     committedOffset: values.int64,
     committedLeaderEpoch: version >= 5 && version <= 7 ? values.int32 : fc.constant(-1),

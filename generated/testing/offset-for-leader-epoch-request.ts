@@ -133,7 +133,7 @@ export function createOffsetForLeaderPartition(fields: Partial<OffsetForLeaderPa
 
 /** Any OffsetForLeaderEpochRequest that `version` can carry. */
 export function offsetForLeaderEpochRequestArbitrary(version: number): fc.Arbitrary<OffsetForLeaderEpochRequest> {
-  return fc.record({
+  return values.recordOf({
     replicaId: version >= 3 ? values.int32 : fc.constant(-2),
     topics: values.arrayOf(offsetForLeaderTopicArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -141,7 +141,7 @@ export function offsetForLeaderEpochRequestArbitrary(version: number): fc.Arbitr
 }
 
 function offsetForLeaderTopicArbitrary(version: number): fc.Arbitrary<OffsetForLeaderTopic> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(offsetForLeaderPartitionArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -149,7 +149,7 @@ function offsetForLeaderTopicArbitrary(version: number): fc.Arbitrary<OffsetForL
 }
 
 function offsetForLeaderPartitionArbitrary(version: number): fc.Arbitrary<OffsetForLeaderPartition> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     currentLeaderEpoch: version >= 2 ? values.int32 : fc.constant(-1),
     leaderEpoch: values.int32,

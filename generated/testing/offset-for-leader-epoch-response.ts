@@ -126,7 +126,7 @@ function decodeEpochEndOffsetV4(reader: Reader): EpochEndOffset {
 
 /** Any OffsetForLeaderEpochResponse that `version` can carry. */
 export function offsetForLeaderEpochResponseArbitrary(version: number): fc.Arbitrary<OffsetForLeaderEpochResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 2 ? values.int32 : fc.constant(0),
     topics: values.arrayOf(offsetForLeaderTopicResultArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -134,7 +134,7 @@ export function offsetForLeaderEpochResponseArbitrary(version: number): fc.Arbit
 }
 
 function offsetForLeaderTopicResultArbitrary(version: number): fc.Arbitrary<OffsetForLeaderTopicResult> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(epochEndOffsetArbitrary(version)),
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),
@@ -142,7 +142,7 @@ function offsetForLeaderTopicResultArbitrary(version: number): fc.Arbitrary<Offs
 }
 
 function epochEndOffsetArbitrary(version: number): fc.Arbitrary<EpochEndOffset> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     partition: values.int32,
     leaderEpoch: version >= 1 ? values.int32 : fc.constant(-1),

@@ -142,7 +142,7 @@ export function createPartitionProduceData(fields: Partial<PartitionProduceData>
 
 /** Any ProduceRequest that `version` can carry. */
 export function produceRequestArbitrary(version: number): fc.Arbitrary<ProduceRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: version >= 3 ? fc.option(values.string) : fc.constant(null),
     acks: values.int16,
     timeoutMs: values.int32,
@@ -152,7 +152,7 @@ export function produceRequestArbitrary(version: number): fc.Arbitrary<ProduceRe
 }
 
 function topicProduceDataArbitrary(version: number): fc.Arbitrary<TopicProduceData> {
-  return fc.record({
+  return values.recordOf({
     name: version <= 12 ? values.string : fc.constant(""),
     topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
     partitionData: values.arrayOf(partitionProduceDataArbitrary(version)),
@@ -161,7 +161,7 @@ function topicProduceDataArbitrary(version: number): fc.Arbitrary<TopicProduceDa
 }
 
 function partitionProduceDataArbitrary(version: number): fc.Arbitrary<PartitionProduceData> {
-  return fc.record({
+  return values.recordOf({
     index: values.int32,
     records: fc.option(values.records),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),

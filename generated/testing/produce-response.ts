@@ -414,7 +414,7 @@ const defaultLeaderIdAndEpoch: LeaderIdAndEpoch = { leaderId: -1, leaderEpoch: -
 
 /** Any ProduceResponse that `version` can carry. */
 export function produceResponseArbitrary(version: number): fc.Arbitrary<ProduceResponse> {
-  return fc.record({
+  return values.recordOf({
     responses: values.arrayOf(topicProduceResponseArbitrary(version)),
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     nodeEndpoints: version >= 10 ? values.arrayOf(nodeEndpointArbitrary(version)) : fc.constant([]),
@@ -423,7 +423,7 @@ export function produceResponseArbitrary(version: number): fc.Arbitrary<ProduceR
 }
 
 function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
@@ -433,7 +433,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
 }
 
 function topicProduceResponseArbitrary(version: number): fc.Arbitrary<TopicProduceResponse> {
-  return fc.record({
+  return values.recordOf({
     name: version <= 12 ? values.string : fc.constant(""),
     topicId: version >= 13 ? values.uuid : fc.constant(ZERO_UUID),
     partitionResponses: values.arrayOf(partitionProduceResponseArbitrary(version)),
@@ -442,7 +442,7 @@ function topicProduceResponseArbitrary(version: number): fc.Arbitrary<TopicProdu
 }
 
 function partitionProduceResponseArbitrary(version: number): fc.Arbitrary<PartitionProduceResponse> {
-  return fc.record({
+  return values.recordOf({
     index: values.int32,
     errorCode: values.int16,
     baseOffset: values.int64,
@@ -456,7 +456,7 @@ function partitionProduceResponseArbitrary(version: number): fc.Arbitrary<Partit
 }
 
 function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
+  return values.recordOf({
     leaderId: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),
@@ -464,7 +464,7 @@ function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpo
 }
 
 function batchIndexAndErrorMessageArbitrary(version: number): fc.Arbitrary<BatchIndexAndErrorMessage> {
-  return fc.record({
+  return values.recordOf({
     batchIndex: values.int32,
     batchIndexErrorMessage: fc.option(values.string),
     unknownTags: version >= 9 ? values.unknownTags : fc.constant(null),

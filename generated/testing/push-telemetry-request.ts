@@ -44,7 +44,7 @@ export function createPushTelemetryRequest(fields: Partial<PushTelemetryRequest>
 
 /** Any PushTelemetryRequest that `version` can carry. */
 export function pushTelemetryRequestArbitrary(version: number): fc.Arbitrary<PushTelemetryRequest> {
-  return fc.record({
+  return values.recordOf({
     clientInstanceId: values.uuid,
     subscriptionId: values.int32,
     terminating: values.bool,

@@ -28,7 +28,7 @@ function decodePushTelemetryResponseV0(reader: Reader): PushTelemetryResponse {
 
 /** Any PushTelemetryResponse that `version` can carry. */
 export function pushTelemetryResponseArbitrary(version: number): fc.Arbitrary<PushTelemetryResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

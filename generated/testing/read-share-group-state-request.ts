@@ -75,7 +75,7 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
 
 /** Any ReadShareGroupStateRequest that `version` can carry. */
 export function readShareGroupStateRequestArbitrary(version: number): fc.Arbitrary<ReadShareGroupStateRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(readStateDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -83,7 +83,7 @@ export function readShareGroupStateRequestArbitrary(version: number): fc.Arbitra
 }
 
 function readStateDataArbitrary(version: number): fc.Arbitrary<ReadStateData> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -91,7 +91,7 @@ function readStateDataArbitrary(version: number): fc.Arbitrary<ReadStateData> {
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -72,14 +72,14 @@ function decodeStateBatchV0(reader: Reader): StateBatch {
 
 /** Any ReadShareGroupStateResponse that `version` can carry. */
 export function readShareGroupStateResponseArbitrary(version: number): fc.Arbitrary<ReadShareGroupStateResponse> {
-  return fc.record({
+  return values.recordOf({
     results: values.arrayOf(readStateResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function readStateResultArbitrary(version: number): fc.Arbitrary<ReadStateResult> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -87,7 +87,7 @@ function readStateResultArbitrary(version: number): fc.Arbitrary<ReadStateResult
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -99,7 +99,7 @@ function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult
 }
 
 function stateBatchArbitrary(version: number): fc.Arbitrary<StateBatch> {
-  return fc.record({
+  return values.recordOf({
     firstOffset: values.int64,
     lastOffset: values.int64,
     deliveryState: values.int8,

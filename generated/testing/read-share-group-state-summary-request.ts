@@ -76,7 +76,7 @@ export function createPartitionData(fields: Partial<PartitionData> = {}): Partit
 
 /** Any ReadShareGroupStateSummaryRequest that `version` can carry. */
 export function readShareGroupStateSummaryRequestArbitrary(version: number): fc.Arbitrary<ReadShareGroupStateSummaryRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(readStateSummaryDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -84,7 +84,7 @@ export function readShareGroupStateSummaryRequestArbitrary(version: number): fc.
 }
 
 function readStateSummaryDataArbitrary(version: number): fc.Arbitrary<ReadStateSummaryData> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -92,7 +92,7 @@ function readStateSummaryDataArbitrary(version: number): fc.Arbitrary<ReadStateS
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -111,14 +111,14 @@ function decodePartitionResultV1(reader: Reader): PartitionResult {
 
 /** Any ReadShareGroupStateSummaryResponse that `version` can carry. */
 export function readShareGroupStateSummaryResponseArbitrary(version: number): fc.Arbitrary<ReadShareGroupStateSummaryResponse> {
-  return fc.record({
+  return values.recordOf({
     results: values.arrayOf(readStateSummaryResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function readStateSummaryResultArbitrary(version: number): fc.Arbitrary<ReadStateSummaryResult> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -126,7 +126,7 @@ function readStateSummaryResultArbitrary(version: number): fc.Arbitrary<ReadStat
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -39,7 +39,7 @@ export function createRemoveRaftVoterRequest(fields: Partial<RemoveRaftVoterRequ
 
 /** Any RemoveRaftVoterRequest that `version` can carry. */
 export function removeRaftVoterRequestArbitrary(version: number): fc.Arbitrary<RemoveRaftVoterRequest> {
-  return fc.record({
+  return values.recordOf({
     clusterId: fc.option(values.string),
     voterId: values.int32,
     voterDirectoryId: values.uuid,

@@ -29,7 +29,7 @@ function decodeRemoveRaftVoterResponseV0(reader: Reader): RemoveRaftVoterRespons
 
 /** Any RemoveRaftVoterResponse that `version` can carry. */
 export function removeRaftVoterResponseArbitrary(version: number): fc.Arbitrary<RemoveRaftVoterResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

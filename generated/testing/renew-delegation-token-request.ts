@@ -46,7 +46,7 @@ export function createRenewDelegationTokenRequest(fields: Partial<RenewDelegatio
 
 /** Any RenewDelegationTokenRequest that `version` can carry. */
 export function renewDelegationTokenRequestArbitrary(version: number): fc.Arbitrary<RenewDelegationTokenRequest> {
-  return fc.record({
+  return values.recordOf({
     hmac: values.bytes,
     renewPeriodMs: values.int64Big,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),

@@ -39,7 +39,7 @@ function decodeRenewDelegationTokenResponseV2(reader: Reader): RenewDelegationTo
 
 /** Any RenewDelegationTokenResponse that `version` can carry. */
 export function renewDelegationTokenResponseArbitrary(version: number): fc.Arbitrary<RenewDelegationTokenResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     expiryTimestampMs: values.int64,
     throttleTimeMs: values.int32,

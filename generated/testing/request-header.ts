@@ -60,7 +60,7 @@ export function createRequestHeader(fields: Partial<RequestHeader> = {}): Reques
 
 /** Any RequestHeader that `version` can carry. */
 export function requestHeaderArbitrary(version: number): fc.Arbitrary<RequestHeader> {
-  return fc.record({
+  return values.recordOf({
     requestApiKey: values.int16,
     requestApiVersion: values.int16,
     correlationId: values.int32,

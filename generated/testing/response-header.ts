@@ -34,7 +34,7 @@ function decodeResponseHeaderV1(reader: Reader): ResponseHeader {
 
 /** Any ResponseHeader that `version` can carry. */
 export function responseHeaderArbitrary(version: number): fc.Arbitrary<ResponseHeader> {
-  return fc.record({
+  return values.recordOf({
     correlationId: values.int32,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
   });

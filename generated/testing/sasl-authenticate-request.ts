@@ -43,7 +43,7 @@ export function createSaslAuthenticateRequest(fields: Partial<SaslAuthenticateRe
 
 /** Any SaslAuthenticateRequest that `version` can carry. */
 export function saslAuthenticateRequestArbitrary(version: number): fc.Arbitrary<SaslAuthenticateRequest> {
-  return fc.record({
+  return values.recordOf({
     authBytes: values.bytes,
     unknownTags: version >= 2 ? values.unknownTags : fc.constant(null),
   });

@@ -49,7 +49,7 @@ function decodeSaslAuthenticateResponseV2(reader: Reader): SaslAuthenticateRespo
 
 /** Any SaslAuthenticateResponse that `version` can carry. */
 export function saslAuthenticateResponseArbitrary(version: number): fc.Arbitrary<SaslAuthenticateResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     authBytes: values.bytes,

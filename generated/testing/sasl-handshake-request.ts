@@ -35,7 +35,7 @@ export function createSaslHandshakeRequest(fields: Partial<SaslHandshakeRequest>
 
 /** Any SaslHandshakeRequest that `version` can carry. */
 export function saslHandshakeRequestArbitrary(_version: number): fc.Arbitrary<SaslHandshakeRequest> {
-  return fc.record({
+  return values.recordOf({
     mechanism: values.string,
     unknownTags: fc.constant(null),
   });

@@ -32,7 +32,7 @@ function decodeSaslHandshakeResponseV0(reader: Reader): SaslHandshakeResponse {
 
 /** Any SaslHandshakeResponse that `version` can carry. */
 export function saslHandshakeResponseArbitrary(_version: number): fc.Arbitrary<SaslHandshakeResponse> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     mechanisms: values.arrayOf(values.string),
     unknownTags: fc.constant(null),

@@ -115,7 +115,7 @@ export function createAcknowledgementBatch(fields: Partial<AcknowledgementBatch>
 
 /** Any ShareAcknowledgeRequest that `version` can carry. */
 export function shareAcknowledgeRequestArbitrary(version: number): fc.Arbitrary<ShareAcknowledgeRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: fc.option(values.string),
     memberId: (version >= 1 ? fc.option(values.string) : values.string),
     shareSessionEpoch: values.int32,
@@ -126,7 +126,7 @@ export function shareAcknowledgeRequestArbitrary(version: number): fc.Arbitrary<
 }
 
 function acknowledgeTopicArbitrary(version: number): fc.Arbitrary<AcknowledgeTopic> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(acknowledgePartitionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -134,7 +134,7 @@ function acknowledgeTopicArbitrary(version: number): fc.Arbitrary<AcknowledgeTop
 }
 
 function acknowledgePartitionArbitrary(version: number): fc.Arbitrary<AcknowledgePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     acknowledgementBatches: values.arrayOf(acknowledgementBatchArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -142,7 +142,7 @@ function acknowledgePartitionArbitrary(version: number): fc.Arbitrary<Acknowledg
 }
 
 function acknowledgementBatchArbitrary(version: number): fc.Arbitrary<AcknowledgementBatch> {
-  return fc.record({
+  return values.recordOf({
     firstOffset: values.int64,
     lastOffset: values.int64,
     acknowledgeTypes: values.arrayOf(values.int8),

@@ -111,7 +111,7 @@ function decodeLeaderIdAndEpochV1(reader: Reader): LeaderIdAndEpoch {
 
 /** Any ShareAcknowledgeResponse that `version` can carry. */
 export function shareAcknowledgeResponseArbitrary(version: number): fc.Arbitrary<ShareAcknowledgeResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -123,7 +123,7 @@ export function shareAcknowledgeResponseArbitrary(version: number): fc.Arbitrary
 }
 
 function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
@@ -133,7 +133,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
 }
 
 function shareAcknowledgeTopicResponseArbitrary(version: number): fc.Arbitrary<ShareAcknowledgeTopicResponse> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -141,7 +141,7 @@ function shareAcknowledgeTopicResponseArbitrary(version: number): fc.Arbitrary<S
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -151,7 +151,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
 }
 
 function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
+  return values.recordOf({
     leaderId: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

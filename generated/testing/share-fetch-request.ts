@@ -157,7 +157,7 @@ export function createAcknowledgementBatch(fields: Partial<AcknowledgementBatch>
 
 /** Any ShareFetchRequest that `version` can carry. */
 export function shareFetchRequestArbitrary(version: number): fc.Arbitrary<ShareFetchRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: fc.option(values.string),
     memberId: (version >= 1 ? fc.option(values.string) : values.string),
     shareSessionEpoch: values.int32,
@@ -175,7 +175,7 @@ export function shareFetchRequestArbitrary(version: number): fc.Arbitrary<ShareF
 }
 
 function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -183,7 +183,7 @@ function forgottenTopicArbitrary(version: number): fc.Arbitrary<ForgottenTopic> 
 }
 
 function fetchTopicArbitrary(version: number): fc.Arbitrary<FetchTopic> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(fetchPartitionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -191,7 +191,7 @@ function fetchTopicArbitrary(version: number): fc.Arbitrary<FetchTopic> {
 }
 
 function fetchPartitionArbitrary(version: number): fc.Arbitrary<FetchPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     partitionMaxBytes: version === 0 ? values.int32 : fc.constant(0),
     acknowledgementBatches: values.arrayOf(acknowledgementBatchArbitrary(version)),
@@ -200,7 +200,7 @@ function fetchPartitionArbitrary(version: number): fc.Arbitrary<FetchPartition> 
 }
 
 function acknowledgementBatchArbitrary(version: number): fc.Arbitrary<AcknowledgementBatch> {
-  return fc.record({
+  return values.recordOf({
     firstOffset: values.int64,
     lastOffset: values.int64,
     acknowledgeTypes: values.arrayOf(values.int8),

@@ -114,7 +114,7 @@ function decodeLeaderIdAndEpochV1(reader: Reader): LeaderIdAndEpoch {
 
 /** Any ShareFetchResponse that `version` can carry. */
 export function shareFetchResponseArbitrary(version: number): fc.Arbitrary<ShareFetchResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -126,7 +126,7 @@ export function shareFetchResponseArbitrary(version: number): fc.Arbitrary<Share
 }
 
 function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
-  return fc.record({
+  return values.recordOf({
     nodeId: values.int32,
     host: values.string,
     port: values.int32,
@@ -136,7 +136,7 @@ function nodeEndpointArbitrary(version: number): fc.Arbitrary<NodeEndpoint> {
 }
 
 function shareFetchableTopicResponseArbitrary(version: number): fc.Arbitrary<ShareFetchableTopicResponse> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -144,7 +144,7 @@ function shareFetchableTopicResponseArbitrary(version: number): fc.Arbitrary<Sha
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -158,7 +158,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
 }
 
 function acquiredRecordsArbitrary(version: number): fc.Arbitrary<AcquiredRecords> {
-  return fc.record({
+  return values.recordOf({
     firstOffset: values.int64,
     lastOffset: values.int64,
     deliveryCount: values.int16,
@@ -167,7 +167,7 @@ function acquiredRecordsArbitrary(version: number): fc.Arbitrary<AcquiredRecords
 }
 
 function leaderIdAndEpochArbitrary(version: number): fc.Arbitrary<LeaderIdAndEpoch> {
-  return fc.record({
+  return values.recordOf({
     leaderId: values.int32,
     leaderEpoch: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupCurrentMemberAssignmentKey that `version` can carry. */
 export function shareGroupCurrentMemberAssignmentKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupCurrentMemberAssignmentKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

@@ -9,7 +9,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupCurrentMemberAssignmentValue that `version` can carry. */
 export function shareGroupCurrentMemberAssignmentValueArbitrary(version: number): fc.Arbitrary<ShareGroupCurrentMemberAssignmentValue> {
-  return fc.record({
+  return values.recordOf({
     memberEpoch: values.int32,
     previousMemberEpoch: values.int32,
     state: values.int8,
@@ -19,7 +19,7 @@ export function shareGroupCurrentMemberAssignmentValueArbitrary(version: number)
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

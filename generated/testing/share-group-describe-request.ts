@@ -38,7 +38,7 @@ export function createShareGroupDescribeRequest(fields: Partial<ShareGroupDescri
 
 /** Any ShareGroupDescribeRequest that `version` can carry. */
 export function shareGroupDescribeRequestArbitrary(version: number): fc.Arbitrary<ShareGroupDescribeRequest> {
-  return fc.record({
+  return values.recordOf({
     groupIds: values.arrayOf(values.string),
     includeAuthorizedOperations: values.bool,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

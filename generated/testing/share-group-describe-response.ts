@@ -106,7 +106,7 @@ function decodeTopicPartitionsV1(reader: Reader): TopicPartitions {
 
 /** Any ShareGroupDescribeResponse that `version` can carry. */
 export function shareGroupDescribeResponseArbitrary(version: number): fc.Arbitrary<ShareGroupDescribeResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     groups: values.arrayOf(describedGroupArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -114,7 +114,7 @@ export function shareGroupDescribeResponseArbitrary(version: number): fc.Arbitra
 }
 
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     groupId: values.string,
@@ -129,7 +129,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 }
 
 function memberArbitrary(version: number): fc.Arbitrary<Member> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     rackId: fc.option(values.string),
     memberEpoch: values.int32,
@@ -142,14 +142,14 @@ function memberArbitrary(version: number): fc.Arbitrary<Member> {
 }
 
 function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
-  return fc.record({
+  return values.recordOf({
     topicPartitions: values.arrayOf(topicPartitionsArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     topicName: values.string,
     partitions: values.arrayOf(values.int32),

@@ -48,7 +48,7 @@ export function createShareGroupHeartbeatRequest(fields: Partial<ShareGroupHeart
 
 /** Any ShareGroupHeartbeatRequest that `version` can carry. */
 export function shareGroupHeartbeatRequestArbitrary(version: number): fc.Arbitrary<ShareGroupHeartbeatRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     memberEpoch: values.int32,

@@ -69,7 +69,7 @@ function decodeTopicPartitionsV1(reader: Reader): TopicPartitions {
 
 /** Any ShareGroupHeartbeatResponse that `version` can carry. */
 export function shareGroupHeartbeatResponseArbitrary(version: number): fc.Arbitrary<ShareGroupHeartbeatResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -82,14 +82,14 @@ export function shareGroupHeartbeatResponseArbitrary(version: number): fc.Arbitr
 }
 
 function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
-  return fc.record({
+  return values.recordOf({
     topicPartitions: values.arrayOf(topicPartitionsArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicPartitionsArbitrary(version: number): fc.Arbitrary<TopicPartitions> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

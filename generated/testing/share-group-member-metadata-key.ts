@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupMemberMetadataKey that `version` can carry. */
 export function shareGroupMemberMetadataKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupMemberMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

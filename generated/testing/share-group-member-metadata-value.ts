@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupMemberMetadataValue that `version` can carry. */
 export function shareGroupMemberMetadataValueArbitrary(version: number): fc.Arbitrary<ShareGroupMemberMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     rackId: fc.option(values.string),
     clientId: values.string,
     clientHost: values.string,

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupMetadataKey that `version` can carry. */
 export function shareGroupMetadataKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupMetadataValue that `version` can carry. */
 export function shareGroupMetadataValueArbitrary(version: number): fc.Arbitrary<ShareGroupMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     metadataHash: values.int64,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupStatePartitionMetadataKey that `version` can carry. */
 export function shareGroupStatePartitionMetadataKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupStatePartitionMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -10,7 +10,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupStatePartitionMetadataValue that `version` can carry. */
 export function shareGroupStatePartitionMetadataValueArbitrary(version: number): fc.Arbitrary<ShareGroupStatePartitionMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     initializingTopics: values.arrayOf(topicPartitionsInfoArbitrary(version)),
     initializedTopics: values.arrayOf(topicPartitionsInfoArbitrary(version)),
     deletingTopics: values.arrayOf(topicInfoArbitrary(version)),
@@ -19,7 +19,7 @@ export function shareGroupStatePartitionMetadataValueArbitrary(version: number):
 }
 
 function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     topicName: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -27,7 +27,7 @@ function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
 }
 
 function topicPartitionsInfoArbitrary(version: number): fc.Arbitrary<TopicPartitionsInfo> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     topicName: values.string,
     partitions: values.arrayOf(values.int32),

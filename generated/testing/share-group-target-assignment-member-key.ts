@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupTargetAssignmentMemberKey that `version` can carry. */
 export function shareGroupTargetAssignmentMemberKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupTargetAssignmentMemberKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

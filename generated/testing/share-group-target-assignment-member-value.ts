@@ -9,14 +9,14 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupTargetAssignmentMemberValue that `version` can carry. */
 export function shareGroupTargetAssignmentMemberValueArbitrary(version: number): fc.Arbitrary<ShareGroupTargetAssignmentMemberValue> {
-  return fc.record({
+  return values.recordOf({
     topicPartitions: values.arrayOf(topicPartitionArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function topicPartitionArbitrary(version: number): fc.Arbitrary<TopicPartition> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

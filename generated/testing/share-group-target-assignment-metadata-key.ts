@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupTargetAssignmentMetadataKey that `version` can carry. */
 export function shareGroupTargetAssignmentMetadataKeyArbitrary(_version: number): fc.Arbitrary<ShareGroupTargetAssignmentMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any ShareGroupTargetAssignmentMetadataValue that `version` can carry. */
 export function shareGroupTargetAssignmentMetadataValueArbitrary(version: number): fc.Arbitrary<ShareGroupTargetAssignmentMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     assignmentEpoch: values.int32,
     assignmentTimestamp: values.int64,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

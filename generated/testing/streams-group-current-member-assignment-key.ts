@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupCurrentMemberAssignmentKey that `version` can carry. */
 export function streamsGroupCurrentMemberAssignmentKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupCurrentMemberAssignmentKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

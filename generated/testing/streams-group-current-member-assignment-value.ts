@@ -9,7 +9,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupCurrentMemberAssignmentValue that `version` can carry. */
 export function streamsGroupCurrentMemberAssignmentValueArbitrary(version: number): fc.Arbitrary<StreamsGroupCurrentMemberAssignmentValue> {
-  return fc.record({
+  return values.recordOf({
     memberEpoch: values.int32,
     previousMemberEpoch: values.int32,
     state: values.int8,
@@ -24,7 +24,7 @@ export function streamsGroupCurrentMemberAssignmentValueArbitrary(version: numbe
 }
 
 function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partitions: values.arrayOf(values.int32),
     assignmentEpochs: fc.option(values.arrayOf(values.int32)),

@@ -37,7 +37,7 @@ export function createStreamsGroupDescribeRequest(fields: Partial<StreamsGroupDe
 
 /** Any StreamsGroupDescribeRequest that `version` can carry. */
 export function streamsGroupDescribeRequestArbitrary(version: number): fc.Arbitrary<StreamsGroupDescribeRequest> {
-  return fc.record({
+  return values.recordOf({
     groupIds: values.arrayOf(values.string),
     includeAuthorizedOperations: values.bool,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

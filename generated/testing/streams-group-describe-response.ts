@@ -229,7 +229,7 @@ function decodeKeyValueV0(reader: Reader): KeyValue {
 
 /** Any StreamsGroupDescribeResponse that `version` can carry. */
 export function streamsGroupDescribeResponseArbitrary(version: number): fc.Arbitrary<StreamsGroupDescribeResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     groups: values.arrayOf(describedGroupArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -237,7 +237,7 @@ export function streamsGroupDescribeResponseArbitrary(version: number): fc.Arbit
 }
 
 function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> {
-  return fc.record({
+  return values.recordOf({
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
     groupId: values.string,
@@ -252,7 +252,7 @@ function describedGroupArbitrary(version: number): fc.Arbitrary<DescribedGroup> 
 }
 
 function memberArbitrary(version: number): fc.Arbitrary<Member> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     memberEpoch: values.int32,
     instanceId: fc.option(values.string),
@@ -273,7 +273,7 @@ function memberArbitrary(version: number): fc.Arbitrary<Member> {
 }
 
 function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
-  return fc.record({
+  return values.recordOf({
     activeTasks: values.arrayOf(taskIdsArbitrary(version)),
     standbyTasks: values.arrayOf(taskIdsArbitrary(version)),
     warmupTasks: values.arrayOf(taskIdsArbitrary(version)),
@@ -282,7 +282,7 @@ function assignmentArbitrary(version: number): fc.Arbitrary<Assignment> {
 }
 
 function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -290,7 +290,7 @@ function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
 }
 
 function taskOffsetArbitrary(version: number): fc.Arbitrary<TaskOffset> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partition: values.int32,
     offset: values.int64,
@@ -299,7 +299,7 @@ function taskOffsetArbitrary(version: number): fc.Arbitrary<TaskOffset> {
 }
 
 function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
-  return fc.record({
+  return values.recordOf({
     host: values.string,
     port: values.uint16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -307,7 +307,7 @@ function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
 }
 
 function topologyArbitrary(version: number): fc.Arbitrary<Topology> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     subtopologies: fc.option(values.arrayOf(subtopologyArbitrary(version))),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -315,7 +315,7 @@ function topologyArbitrary(version: number): fc.Arbitrary<Topology> {
 }
 
 function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     sourceTopics: values.arrayOf(values.string),
     repartitionSinkTopics: values.arrayOf(values.string),
@@ -326,7 +326,7 @@ function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
 }
 
 function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.int32,
     replicationFactor: values.int16,
@@ -336,7 +336,7 @@ function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
 }
 
 function keyValueArbitrary(version: number): fc.Arbitrary<KeyValue> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

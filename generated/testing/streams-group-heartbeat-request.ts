@@ -274,7 +274,7 @@ export function createKeyValue(fields: Partial<KeyValue> = {}): KeyValue {
 
 /** Any StreamsGroupHeartbeatRequest that `version` can carry. */
 export function streamsGroupHeartbeatRequestArbitrary(version: number): fc.Arbitrary<StreamsGroupHeartbeatRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     memberEpoch: values.int32,
@@ -297,7 +297,7 @@ export function streamsGroupHeartbeatRequestArbitrary(version: number): fc.Arbit
 }
 
 function taskOffsetArbitrary(version: number): fc.Arbitrary<TaskOffset> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partition: values.int32,
     offset: values.int64,
@@ -306,7 +306,7 @@ function taskOffsetArbitrary(version: number): fc.Arbitrary<TaskOffset> {
 }
 
 function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
-  return fc.record({
+  return values.recordOf({
     host: values.string,
     port: values.uint16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -314,7 +314,7 @@ function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
 }
 
 function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -322,7 +322,7 @@ function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
 }
 
 function topologyArbitrary(version: number): fc.Arbitrary<Topology> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     subtopologies: values.arrayOf(subtopologyArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -330,7 +330,7 @@ function topologyArbitrary(version: number): fc.Arbitrary<Topology> {
 }
 
 function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     sourceTopics: values.arrayOf(values.string),
     sourceTopicRegex: values.arrayOf(values.string),
@@ -343,7 +343,7 @@ function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
 }
 
 function copartitionGroupArbitrary(version: number): fc.Arbitrary<CopartitionGroup> {
-  return fc.record({
+  return values.recordOf({
     sourceTopics: values.arrayOf(values.int16),
     sourceTopicRegex: values.arrayOf(values.int16),
     repartitionSourceTopics: values.arrayOf(values.int16),
@@ -352,7 +352,7 @@ function copartitionGroupArbitrary(version: number): fc.Arbitrary<CopartitionGro
 }
 
 function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.int32,
     replicationFactor: values.int16,
@@ -362,7 +362,7 @@ function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
 }
 
 function keyValueArbitrary(version: number): fc.Arbitrary<KeyValue> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -137,7 +137,7 @@ function decodeStatusV0(reader: Reader): Status {
 
 /** Any StreamsGroupHeartbeatResponse that `version` can carry. */
 export function streamsGroupHeartbeatResponseArbitrary(version: number): fc.Arbitrary<StreamsGroupHeartbeatResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -157,7 +157,7 @@ export function streamsGroupHeartbeatResponseArbitrary(version: number): fc.Arbi
 }
 
 function endpointToPartitionsArbitrary(version: number): fc.Arbitrary<EndpointToPartitions> {
-  return fc.record({
+  return values.recordOf({
     userEndpoint: endpointArbitrary(version),
     activePartitions: values.arrayOf(topicPartitionArbitrary(version)),
     standbyPartitions: values.arrayOf(topicPartitionArbitrary(version)),
@@ -166,7 +166,7 @@ function endpointToPartitionsArbitrary(version: number): fc.Arbitrary<EndpointTo
 }
 
 function topicPartitionArbitrary(version: number): fc.Arbitrary<TopicPartition> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -174,7 +174,7 @@ function topicPartitionArbitrary(version: number): fc.Arbitrary<TopicPartition> 
 }
 
 function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
-  return fc.record({
+  return values.recordOf({
     host: values.string,
     port: values.uint16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -182,7 +182,7 @@ function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
 }
 
 function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -190,7 +190,7 @@ function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
 }
 
 function statusArbitrary(version: number): fc.Arbitrary<Status> {
-  return fc.record({
+  return values.recordOf({
     statusCode: values.int8,
     statusDetail: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupMemberMetadataKey that `version` can carry. */
 export function streamsGroupMemberMetadataKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupMemberMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

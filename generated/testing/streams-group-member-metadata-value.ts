@@ -10,7 +10,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupMemberMetadataValue that `version` can carry. */
 export function streamsGroupMemberMetadataValueArbitrary(version: number): fc.Arbitrary<StreamsGroupMemberMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     instanceId: fc.option(values.string),
     rackId: fc.option(values.string),
     clientId: values.string,
@@ -25,7 +25,7 @@ export function streamsGroupMemberMetadataValueArbitrary(version: number): fc.Ar
 }
 
 function keyValueArbitrary(version: number): fc.Arbitrary<KeyValue> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -33,7 +33,7 @@ function keyValueArbitrary(version: number): fc.Arbitrary<KeyValue> {
 }
 
 function endpointArbitrary(version: number): fc.Arbitrary<Endpoint> {
-  return fc.record({
+  return values.recordOf({
     host: values.string,
     port: values.uint16,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupMetadataKey that `version` can carry. */
 export function streamsGroupMetadataKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

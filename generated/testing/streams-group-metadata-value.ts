@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupMetadataValue that `version` can carry. */
 export function streamsGroupMetadataValueArbitrary(version: number): fc.Arbitrary<StreamsGroupMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     metadataHash: values.int64,
     validatedTopologyEpoch: values.int32,
@@ -16,7 +16,7 @@ export function streamsGroupMetadataValueArbitrary(version: number): fc.Arbitrar
 }
 
 function lastAssignmentConfigArbitrary(version: number): fc.Arbitrary<LastAssignmentConfig> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTargetAssignmentMemberKey that `version` can carry. */
 export function streamsGroupTargetAssignmentMemberKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupTargetAssignmentMemberKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     memberId: values.string,
     unknownTags: fc.constant(null),

@@ -9,7 +9,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTargetAssignmentMemberValue that `version` can carry. */
 export function streamsGroupTargetAssignmentMemberValueArbitrary(version: number): fc.Arbitrary<StreamsGroupTargetAssignmentMemberValue> {
-  return fc.record({
+  return values.recordOf({
     activeTasks: values.arrayOf(taskIdsArbitrary(version)),
     standbyTasks: values.arrayOf(taskIdsArbitrary(version)),
     warmupTasks: values.arrayOf(taskIdsArbitrary(version)),
@@ -18,7 +18,7 @@ export function streamsGroupTargetAssignmentMemberValueArbitrary(version: number
 }
 
 function taskIdsArbitrary(version: number): fc.Arbitrary<TaskIds> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     partitions: values.arrayOf(values.int32),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTargetAssignmentMetadataKey that `version` can carry. */
 export function streamsGroupTargetAssignmentMetadataKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupTargetAssignmentMetadataKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -8,7 +8,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTargetAssignmentMetadataValue that `version` can carry. */
 export function streamsGroupTargetAssignmentMetadataValueArbitrary(version: number): fc.Arbitrary<StreamsGroupTargetAssignmentMetadataValue> {
-  return fc.record({
+  return values.recordOf({
     assignmentEpoch: values.int32,
     assignmentTimestamp: values.int64,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTopologyKey that `version` can carry. */
 export function streamsGroupTopologyKeyArbitrary(_version: number): fc.Arbitrary<StreamsGroupTopologyKey> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -12,7 +12,7 @@ import { values } from "./values.ts";
 
 /** Any StreamsGroupTopologyValue that `version` can carry. */
 export function streamsGroupTopologyValueArbitrary(version: number): fc.Arbitrary<StreamsGroupTopologyValue> {
-  return fc.record({
+  return values.recordOf({
     epoch: values.int32,
     subtopologies: values.arrayOf(subtopologyArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -20,7 +20,7 @@ export function streamsGroupTopologyValueArbitrary(version: number): fc.Arbitrar
 }
 
 function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
-  return fc.record({
+  return values.recordOf({
     subtopologyId: values.string,
     sourceTopics: values.arrayOf(values.string),
     sourceTopicRegex: values.arrayOf(values.string),
@@ -33,7 +33,7 @@ function subtopologyArbitrary(version: number): fc.Arbitrary<Subtopology> {
 }
 
 function copartitionGroupArbitrary(version: number): fc.Arbitrary<CopartitionGroup> {
-  return fc.record({
+  return values.recordOf({
     sourceTopics: values.arrayOf(values.int16),
     sourceTopicRegex: values.arrayOf(values.int16),
     repartitionSourceTopics: values.arrayOf(values.int16),
@@ -42,7 +42,7 @@ function copartitionGroupArbitrary(version: number): fc.Arbitrary<CopartitionGro
 }
 
 function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.int32,
     replicationFactor: values.int16,
@@ -52,7 +52,7 @@ function topicInfoArbitrary(version: number): fc.Arbitrary<TopicInfo> {
 }
 
 function topicConfigArbitrary(version: number): fc.Arbitrary<TopicConfig> {
-  return fc.record({
+  return values.recordOf({
     key: values.string,
     value: values.string,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),

@@ -109,7 +109,7 @@ export function createSyncGroupRequestAssignment(fields: Partial<SyncGroupReques
 
 /** Any SyncGroupRequest that `version` can carry. */
 export function syncGroupRequestArbitrary(version: number): fc.Arbitrary<SyncGroupRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     generationId: values.int32,
     memberId: values.string,
@@ -122,7 +122,7 @@ export function syncGroupRequestArbitrary(version: number): fc.Arbitrary<SyncGro
 }
 
 function syncGroupRequestAssignmentArbitrary(version: number): fc.Arbitrary<SyncGroupRequestAssignment> {
-  return fc.record({
+  return values.recordOf({
     memberId: values.string,
     assignment: values.bytes,
     unknownTags: version >= 4 ? values.unknownTags : fc.constant(null),

@@ -60,7 +60,7 @@ function decodeSyncGroupResponseV5(reader: Reader): SyncGroupResponse {
 
 /** Any SyncGroupResponse that `version` can carry. */
 export function syncGroupResponseArbitrary(version: number): fc.Arbitrary<SyncGroupResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: version >= 1 ? values.int32 : fc.constant(0),
     errorCode: values.int16,
     protocolType: version >= 5 ? fc.option(values.string) : fc.constant(null),

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any TransactionLogKey that `version` can carry. */
 export function transactionLogKeyArbitrary(_version: number): fc.Arbitrary<TransactionLogKey> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     unknownTags: fc.constant(null),
   });

@@ -6,7 +6,7 @@ import { values } from "./values.ts";
 
 /** Any TransactionLogValue that `version` can carry. */
 export function transactionLogValueArbitrary(version: number): fc.Arbitrary<TransactionLogValue> {
-  return fc.record({
+  return values.recordOf({
     producerId: values.int64,
     previousProducerId: version >= 1 ? values.int64 : fc.constant(-1),
     nextProducerId: version >= 1 ? values.int64 : fc.constant(-1),
@@ -23,7 +23,7 @@ export function transactionLogValueArbitrary(version: number): fc.Arbitrary<Tran
 }
 
 function partitionsSchemaArbitrary(version: number): fc.Arbitrary<PartitionsSchema> {
-  return fc.record({
+  return values.recordOf({
     topic: values.string,
     partitionIds: values.arrayOf(values.int32),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

@@ -156,7 +156,7 @@ export function createTxnOffsetCommitRequestPartition(fields: Partial<TxnOffsetC
 
 /** Any TxnOffsetCommitRequest that `version` can carry. */
 export function txnOffsetCommitRequestArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitRequest> {
-  return fc.record({
+  return values.recordOf({
     transactionalId: values.string,
     groupId: values.string,
     producerId: values.int64,
@@ -170,7 +170,7 @@ export function txnOffsetCommitRequestArbitrary(version: number): fc.Arbitrary<T
 }
 
 function txnOffsetCommitRequestTopicArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitRequestTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(txnOffsetCommitRequestPartitionArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
@@ -178,7 +178,7 @@ function txnOffsetCommitRequestTopicArbitrary(version: number): fc.Arbitrary<Txn
 }
 
 function txnOffsetCommitRequestPartitionArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitRequestPartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     committedOffset: values.int64,
     committedLeaderEpoch: version >= 2 ? values.int32 : fc.constant(-1),

@@ -87,7 +87,7 @@ function decodeTxnOffsetCommitResponsePartitionV3(reader: Reader): TxnOffsetComm
 
 /** Any TxnOffsetCommitResponse that `version` can carry. */
 export function txnOffsetCommitResponseArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     topics: values.arrayOf(txnOffsetCommitResponseTopicArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
@@ -95,7 +95,7 @@ export function txnOffsetCommitResponseArbitrary(version: number): fc.Arbitrary<
 }
 
 function txnOffsetCommitResponseTopicArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitResponseTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(txnOffsetCommitResponsePartitionArbitrary(version)),
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),
@@ -103,7 +103,7 @@ function txnOffsetCommitResponseTopicArbitrary(version: number): fc.Arbitrary<Tx
 }
 
 function txnOffsetCommitResponsePartitionArbitrary(version: number): fc.Arbitrary<TxnOffsetCommitResponsePartition> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 3 ? values.unknownTags : fc.constant(null),

@@ -34,7 +34,7 @@ export function createUnregisterBrokerRequest(fields: Partial<UnregisterBrokerRe
 
 /** Any UnregisterBrokerRequest that `version` can carry. */
 export function unregisterBrokerRequestArbitrary(version: number): fc.Arbitrary<UnregisterBrokerRequest> {
-  return fc.record({
+  return values.recordOf({
     brokerId: values.int32,
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });

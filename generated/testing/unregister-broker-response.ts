@@ -29,7 +29,7 @@ function decodeUnregisterBrokerResponseV0(reader: Reader): UnregisterBrokerRespo
 
 /** Any UnregisterBrokerResponse that `version` can carry. */
 export function unregisterBrokerResponseArbitrary(version: number): fc.Arbitrary<UnregisterBrokerResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

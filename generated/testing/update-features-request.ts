@@ -79,7 +79,7 @@ export function createFeatureUpdateKey(fields: Partial<FeatureUpdateKey> = {}): 
 
 /** Any UpdateFeaturesRequest that `version` can carry. */
 export function updateFeaturesRequestArbitrary(version: number): fc.Arbitrary<UpdateFeaturesRequest> {
-  return fc.record({
+  return values.recordOf({
     timeoutMs: values.int32,
     featureUpdates: values.arrayOf(featureUpdateKeyArbitrary(version)),
     validateOnly: version >= 1 ? values.bool : fc.constant(false),
@@ -88,7 +88,7 @@ export function updateFeaturesRequestArbitrary(version: number): fc.Arbitrary<Up
 }
 
 function featureUpdateKeyArbitrary(version: number): fc.Arbitrary<FeatureUpdateKey> {
-  return fc.record({
+  return values.recordOf({
     feature: values.string,
     maxVersionLevel: values.int16,
     allowDowngrade: version === 0 ? values.bool : fc.constant(false),

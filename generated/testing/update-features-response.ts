@@ -54,7 +54,7 @@ function decodeUpdatableFeatureResultV0(reader: Reader): UpdatableFeatureResult 
 
 /** Any UpdateFeaturesResponse that `version` can carry. */
 export function updateFeaturesResponseArbitrary(version: number): fc.Arbitrary<UpdateFeaturesResponse> {
-  return fc.record({
+  return values.recordOf({
     throttleTimeMs: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),
@@ -64,7 +64,7 @@ export function updateFeaturesResponseArbitrary(version: number): fc.Arbitrary<U
 }
 
 function updatableFeatureResultArbitrary(version: number): fc.Arbitrary<UpdatableFeatureResult> {
-  return fc.record({
+  return values.recordOf({
     feature: values.string,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

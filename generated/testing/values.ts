@@ -20,9 +20,11 @@ export const values = {
   records: fc.uint8Array({ maxLength: 40 }).map((bytes) => (bytes.length === 0 ? [] : [bytes])),
   unknownTags: fc.option(
     fc.uniqueArray(fc.integer({ min: 100, max: 0x7fff_ffff }), { minLength: 1, maxLength: 2 }).chain((tags) =>
-      fc.tuple(...tags.toSorted((a, b) => a - b).map((tag) => fc.record({ tag: fc.constant(tag), bytes: fc.uint8Array({ maxLength: 8 }) }))),
+      fc.tuple(...tags.toSorted((a, b) => a - b).map((tag) => fc.record({ tag: fc.constant(tag), bytes: fc.uint8Array({ maxLength: 8 }) }, { noNullPrototype: true }))),
     ),
     { freq: 1 },
   ) satisfies fc.Arbitrary<readonly UnknownTag[] | null>,
+  recordOf: <T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+    fc.record(model, { noNullPrototype: true }),
   arrayOf: <T>(element: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(element, { maxLength: 3 }),
 };

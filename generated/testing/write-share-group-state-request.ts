@@ -133,7 +133,7 @@ export function createStateBatch(fields: Partial<StateBatch> = {}): StateBatch {
 
 /** Any WriteShareGroupStateRequest that `version` can carry. */
 export function writeShareGroupStateRequestArbitrary(version: number): fc.Arbitrary<WriteShareGroupStateRequest> {
-  return fc.record({
+  return values.recordOf({
     groupId: values.string,
     topics: values.arrayOf(writeStateDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -141,7 +141,7 @@ export function writeShareGroupStateRequestArbitrary(version: number): fc.Arbitr
 }
 
 function writeStateDataArbitrary(version: number): fc.Arbitrary<WriteStateData> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionDataArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -149,7 +149,7 @@ function writeStateDataArbitrary(version: number): fc.Arbitrary<WriteStateData> 
 }
 
 function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     stateEpoch: values.int32,
     leaderEpoch: values.int32,
@@ -161,7 +161,7 @@ function partitionDataArbitrary(version: number): fc.Arbitrary<PartitionData> {
 }
 
 function stateBatchArbitrary(version: number): fc.Arbitrary<StateBatch> {
-  return fc.record({
+  return values.recordOf({
     firstOffset: values.int64,
     lastOffset: values.int64,
     deliveryState: values.int8,

@@ -56,14 +56,14 @@ function decodePartitionResultV0(reader: Reader): PartitionResult {
 
 /** Any WriteShareGroupStateResponse that `version` can carry. */
 export function writeShareGroupStateResponseArbitrary(version: number): fc.Arbitrary<WriteShareGroupStateResponse> {
-  return fc.record({
+  return values.recordOf({
     results: values.arrayOf(writeStateResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function writeStateResultArbitrary(version: number): fc.Arbitrary<WriteStateResult> {
-  return fc.record({
+  return values.recordOf({
     topicId: values.uuid,
     partitions: values.arrayOf(partitionResultArbitrary(version)),
     unknownTags: version >= 0 ? values.unknownTags : fc.constant(null),
@@ -71,7 +71,7 @@ function writeStateResultArbitrary(version: number): fc.Arbitrary<WriteStateResu
 }
 
 function partitionResultArbitrary(version: number): fc.Arbitrary<PartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partition: values.int32,
     errorCode: values.int16,
     errorMessage: fc.option(values.string),

@@ -127,14 +127,14 @@ export function createWritableTxnMarkerTopic(fields: Partial<WritableTxnMarkerTo
 
 /** Any WriteTxnMarkersRequest that `version` can carry. */
 export function writeTxnMarkersRequestArbitrary(version: number): fc.Arbitrary<WriteTxnMarkersRequest> {
-  return fc.record({
+  return values.recordOf({
     markers: values.arrayOf(writableTxnMarkerArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function writableTxnMarkerArbitrary(version: number): fc.Arbitrary<WritableTxnMarker> {
-  return fc.record({
+  return values.recordOf({
     producerId: values.int64,
     producerEpoch: values.int16,
     transactionResult: values.bool,
@@ -146,7 +146,7 @@ function writableTxnMarkerArbitrary(version: number): fc.Arbitrary<WritableTxnMa
 }
 
 function writableTxnMarkerTopicArbitrary(version: number): fc.Arbitrary<WritableTxnMarkerTopic> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitionIndexes: values.arrayOf(values.int32),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

@@ -104,14 +104,14 @@ function decodeWritableTxnMarkerPartitionResultV1(reader: Reader): WritableTxnMa
 
 /** Any WriteTxnMarkersResponse that `version` can carry. */
 export function writeTxnMarkersResponseArbitrary(version: number): fc.Arbitrary<WriteTxnMarkersResponse> {
-  return fc.record({
+  return values.recordOf({
     markers: values.arrayOf(writableTxnMarkerResultArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
   });
 }
 
 function writableTxnMarkerResultArbitrary(version: number): fc.Arbitrary<WritableTxnMarkerResult> {
-  return fc.record({
+  return values.recordOf({
     producerId: values.int64,
     topics: values.arrayOf(writableTxnMarkerTopicResultArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -119,7 +119,7 @@ function writableTxnMarkerResultArbitrary(version: number): fc.Arbitrary<Writabl
 }
 
 function writableTxnMarkerTopicResultArbitrary(version: number): fc.Arbitrary<WritableTxnMarkerTopicResult> {
-  return fc.record({
+  return values.recordOf({
     name: values.string,
     partitions: values.arrayOf(writableTxnMarkerPartitionResultArbitrary(version)),
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),
@@ -127,7 +127,7 @@ function writableTxnMarkerTopicResultArbitrary(version: number): fc.Arbitrary<Wr
 }
 
 function writableTxnMarkerPartitionResultArbitrary(version: number): fc.Arbitrary<WritableTxnMarkerPartitionResult> {
-  return fc.record({
+  return values.recordOf({
     partitionIndex: values.int32,
     errorCode: values.int16,
     unknownTags: version >= 1 ? values.unknownTags : fc.constant(null),

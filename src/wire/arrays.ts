@@ -9,5 +9,6 @@ export const EMPTY_BYTES = new Uint8Array(0);
 
 /** An array to be filled in order from index 0 with `count` elements. */
 export function newArray<T>(count: number): T[] {
+  // oxlint-disable-next-line unicorn/no-new-array -- the argument is the length
   return count <= PREALLOCATED_ELEMENTS_MAX ? new Array<T>(count) : [];
 }
