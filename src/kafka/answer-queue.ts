@@ -27,6 +27,8 @@ export interface AnswerPlace {
   /** Undefined until the handler has answered, null for no frame. */
   answer: Answer | null | undefined;
   failure: unknown;
+  /** What still uses the request's bytes when it has been answered. */
+  retainedBy: Promise<unknown> | undefined;
 }
 
 /** What a queue needs of its connection. */
@@ -46,6 +48,8 @@ export class AnswerQueue {
   #heldBytes = 0;
   /** The part of them that belongs to the places. */
   #placesBytes = 0;
+  /** The part of those that outlives its request: see {@link AnswerPlace.retainedBy}. */
+  #retainedBytes = 0;
   #isWriting = false;
   #isAbandoned = false;
   #endWhenEmpty: ConnectionEndError | undefined;
@@ -86,7 +90,13 @@ export class AnswerQueue {
 
   /** Gives the next request, of `requestBytes` already held, its place. */
   enter(requestBytes: number): AnswerPlace {
-    const place: AnswerPlace = { requestBytes, answerBytes: 0, answer: undefined, failure: undefined };
+    const place: AnswerPlace = {
+      requestBytes,
+      answerBytes: 0,
+      answer: undefined,
+      failure: undefined,
+      retainedBy: undefined,
+    };
     this.#places.push(place);
     this.#placesBytes += requestBytes;
     this.#parts.watch.inFlight(this.#places.length);
@@ -105,11 +115,10 @@ export class AnswerQueue {
     return granted;
   }
 
-  /** Takes the answer to a request. Its request's bytes are free from here. */
+  /** Takes the answer to a request. Its request's bytes are free from here, unless something still uses them. */
   settle(place: AnswerPlace, answer: Answer | null): void {
+    this.#freeRequest(place);
     if (this.#isAbandoned) return;
-    this.#release(place.requestBytes);
-    place.requestBytes = 0;
     const growth = (answer?.bytes ?? 0) - place.answerBytes;
     if (growth > 0) {
       this.hold(growth);
@@ -124,6 +133,7 @@ export class AnswerQueue {
 
   /** Ends the connection with `error` once everything before the request has been sent, and starts no other. */
   fail(place: AnswerPlace, error: unknown): void {
+    this.#freeRequest(place);
     if (!(error instanceof ConnectionEndError) || this.#isAbandoned) {
       this.#parts.end(error);
       return;
@@ -143,14 +153,35 @@ export class AnswerQueue {
     this.#advance();
   }
 
-  /** The connection is gone: gives back every byte and drops every answer. */
+  /**
+   * The connection is gone: drops every answer and gives back every byte but those of requests under way, which are in
+   * memory until their handlers are done with them.
+   */
   abandon(): void {
     if (this.#isAbandoned) return;
     this.#isAbandoned = true;
-    this.#parts.budget.give(this.#heldBytes);
-    this.#heldBytes = 0;
+    let inUseBytes = this.#retainedBytes;
+    for (const place of this.#places) inUseBytes += place.requestBytes;
+    this.#giveBack(this.#heldBytes - inUseBytes);
     this.#places.length = 0;
     this.#onRoom?.();
+  }
+
+  /** Gives a request's bytes back as soon as nothing uses them. */
+  #freeRequest(place: AnswerPlace): void {
+    const bytes = place.requestBytes;
+    place.requestBytes = 0;
+    if (!place.retainedBy) {
+      this.#release(bytes);
+      return;
+    }
+    this.#retainedBytes += bytes;
+    const release = () => {
+      this.#retainedBytes -= bytes;
+      this.#release(bytes);
+      this.#onRoom?.();
+    };
+    place.retainedBy.then(release, release);
   }
 
   /** Sends what is at the front of the queue and ready, unless that is being done. */

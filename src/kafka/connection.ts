@@ -25,6 +25,8 @@ export interface Peer {
   reserveResponseBytes(bytes: number): number;
   /** Resolves when the budget may have room again or after `waitMs`; rejects when the connection ends. */
   waitForResponseBytes(waitMs: number): Promise<void>;
+  /** Keeps the request's bytes counted until `settled` has settled, although it is answered before. */
+  retainRequest(settled: Promise<unknown>): void;
 }
 
 /**
@@ -142,6 +144,9 @@ export class ClientConnection {
       signal,
       reserveResponseBytes: (bytes) => this.#answers.reserve(place, bytes),
       waitForResponseBytes: (waitMs) => roomWithin(budget, clock, { waitMs, signal }),
+      retainRequest: (settled) => {
+        place.retainedBy = settled;
+      },
     };
     // The queue hears every outcome, so nothing floats.
     this.#parts.start(frame, peer).then(

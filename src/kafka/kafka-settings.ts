@@ -40,14 +40,9 @@ export interface KafkaSettings {
   readonly isAutoCreateEnabled: boolean;
   /** Partitions of topics created without a count. */
   readonly defaultPartitionCount: number;
-  /** Largest partition count of one topic, and of the cluster. */
+  /** Largest partition count of one topic, and of the cluster: what `cluster/topics` enforces. */
   readonly partitionsPerTopicMax: number;
   readonly partitionsPerClusterMax: number;
-  /** `max.message.bytes` of topics that do not set it: a batch with its 12 bytes of framing. */
-  readonly messageBytesMax: number;
-  /** `message.timestamp.before.max.ms` and `.after.max.ms` of topics that do not set them. */
-  readonly timestampBeforeMaxMs: number;
-  readonly timestampAfterMaxMs: number;
   /** How long an admin request waits for the metadata store when the client names no shorter time. */
   readonly adminTimeoutMs: number;
 }
@@ -76,8 +71,5 @@ export const defaultKafkaSettings: KafkaSettings = {
   defaultPartitionCount: 1,
   partitionsPerTopicMax: 1_000,
   partitionsPerClusterMax: 20_000,
-  messageBytesMax: 1_048_588,
-  timestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
-  timestampAfterMaxMs: 3_600_000,
   adminTimeoutMs: 30_000,
 };

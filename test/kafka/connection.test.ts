@@ -273,8 +273,25 @@ describe("bounds", () => {
     expect(world.budget.taken).toBe(5_004 + 100);
     client.destroy();
     await quiet();
-    expect(world.budget.taken).toBe(0);
+    expect(world.budget.taken).toBe(5_004);
     world.started[1]?.answer();
+    await quiet();
+    expect(world.budget.taken).toBe(0);
+  });
+
+  it("counts the bytes of an answered request as long as something uses them, also beyond the connection", async () => {
+    const { client } = world.open();
+    await client.write([frame(1, 5_000)]);
+    await quiet();
+    let release = () => {};
+    world.started[0]?.peer.retainRequest(new Promise<void>((resolve) => (release = resolve)));
+    world.started[0]?.answer();
+    await quiet();
+    expect(world.budget.taken).toBe(5_004);
+    client.destroy();
+    await quiet();
+    expect(world.budget.taken).toBe(5_004);
+    release();
     await quiet();
     expect(world.budget.taken).toBe(0);
   });

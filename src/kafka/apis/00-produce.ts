@@ -1,0 +1,227 @@
+// Produce, versions 0 to 13. Appends one batch per partition and answers when the flushes that hold them are committed:
+// acks 1 and -1 mean the same here, acks 0 gets no answer and a closed connection on any error. Versions 0 to 2 carry
+// message sets, which become one batch; version 13 names topics by id. Batches are appended in the order of the request
+// and before anything is waited for, so those of one connection are in the order of arrival.
+// Refuses per partition: unknown topics (never creates them), internal topics, what records/validate refuses, and
+// transactional batches (INVALID_TXN_STATE). Versions 12 and 13 are advertised although there are no transactions:
+// clients use them for transactions only where the broker finalises transaction.version, and for plain batches their
+// layout is that of 11 (with topic ids in 13).
+import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
+import {
+  createBatchIndexAndErrorMessage,
+  createLeaderIdAndEpoch,
+  createNodeEndpoint,
+  createPartitionProduceResponse,
+  createProduceResponse,
+  createTopicProduceResponse,
+} from "../../../generated/kafka/produce-response.ts";
+import type { Topic } from "../../cluster/topic.ts";
+import { topicConfigNumber, topicConfigText } from "../../cluster/topic-configs.ts";
+import { KafkaError } from "../../kafka-error.ts";
+import type { AppendResult } from "../../log/append.ts";
+import { upConvert } from "../../records/old-formats.ts";
+import type { RecordBatchView } from "../../records/record-batch.ts";
+import { type ProduceRules, RecordsRefusedError, validateProducedBatch } from "../../records/validate.ts";
+import {
+  type ApiHandler,
+  type BrokerServices,
+  CloseConnectionError,
+  type RequestContext,
+  type RequestOf,
+  type ResponseOf,
+} from "../api-handler.ts";
+import { asksForLeader, findLog, findTopic, knownErrorCode, LeaderHints, type TopicName } from "../partition-lookup.ts";
+
+type ProduceRequest = RequestOf<0>;
+type TopicRequest = ProduceRequest["topicData"][number];
+type PartitionRequest = TopicRequest["partitionData"][number];
+type PartitionResponse = ResponseOf<0>["responses"][number]["partitionResponses"][number];
+
+const FIRST_BATCH_VERSION = 3;
+const FIRST_STORAGE_ERROR_VERSION = 4;
+const FIRST_ZSTD_VERSION = 7;
+const FIRST_LEADER_HINT_VERSION = 10;
+const FIRST_TOPIC_ID_VERSION = 13;
+
+/** What became of one partition of the request. */
+type Outcome = { readonly result: AppendResult } | { readonly error: KafkaError };
+
+/** Produce. */
+export const produce: ApiHandler<0> = {
+  apiKey: 0,
+  minVersion: 0,
+  maxVersion: 13,
+
+  async respond(request, context, broker) {
+    if (request.acks < -1 || request.acks > 1) {
+      throw new KafkaError(ErrorCode.INVALID_REQUIRED_ACKS, `acks is ${request.acks}, not -1, 0 or 1`);
+    }
+    // No await between here and the last append: this is what keeps the batches of a connection in order.
+    const appends = request.topicData.map((topic) => appendTopic(topic, context, broker));
+    const all = Promise.all(appends.map((ofTopic) => Promise.all(ofTopic)));
+    context.retainRequest(all);
+    const outcomes = await within(request.timeoutMs, all, appends, broker);
+    if (request.acks === 0) {
+      const failed = outcomes.flat().find((outcome) => "error" in outcome);
+      if (failed) throw new CloseConnectionError("a batch produced with acks 0 was refused", { cause: failed.error });
+      return null;
+    }
+    return responseOf(request, outcomes, { context, broker });
+  },
+
+  refuse(request, error) {
+    if (request.acks === 0) return null;
+    return createProduceResponse({
+      responses: request.topicData.map(({ name, topicId, partitionData }) =>
+        createTopicProduceResponse({
+          name,
+          topicId,
+          partitionResponses: partitionData.map(({ index }) => refusedPartition(index, error, error.code)),
+        }),
+      ),
+    });
+  },
+};
+
+function appendTopic(topicRequest: TopicRequest, context: RequestContext, broker: BrokerServices): Promise<Outcome>[] {
+  let topic: Topic;
+  let rules: ProduceRules;
+  try {
+    topic = findTopic(broker.image(), topicName(topicRequest, context));
+    if (topic.isInternal) {
+      throw new KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, `clients may not write to "${topic.name}"`);
+    }
+    rules = rulesOf(topic, context, broker);
+  } catch (error) {
+    const outcome = refused(error);
+    return topicRequest.partitionData.map(async () => outcome);
+  }
+  return topicRequest.partitionData.map((partition) => append(partition, { topic, rules, context, broker }));
+}
+
+/** Everything up to the append runs before this function returns; its promise is the commit's. */
+async function append(
+  request: PartitionRequest,
+  to: { topic: Topic; rules: ProduceRules; context: RequestContext; broker: BrokerServices },
+): Promise<Outcome> {
+  const { topic, rules, context, broker } = to;
+  try {
+    const log = findLog(broker.brokerLog, topic, request.index);
+    const batch = readBatch(request, rules, context.apiVersion);
+    const options = rules.timestampType === "LogAppendTime" ? { logAppendTimeMs: rules.nowMs } : {};
+    return { result: await log.append(batch, options) };
+  } catch (error) {
+    return refused(error);
+  }
+}
+
+function readBatch(request: PartitionRequest, rules: ProduceRules, apiVersion: number): RecordBatchView {
+  const [bytes = new Uint8Array(0)] = request.records ?? [];
+  const batch = validateProducedBatch(apiVersion >= FIRST_BATCH_VERSION ? bytes : upConvert(bytes), rules);
+  if (batch.isTransactional) {
+    throw new KafkaError(ErrorCode.INVALID_TXN_STATE, "this broker has no transactions; the batch belongs to one");
+  }
+  return batch;
+}
+
+/** An expected failure as an outcome; anything else is a bug and goes on up. */
+function refused(error: unknown): Outcome {
+  if (error instanceof KafkaError) return { error };
+  throw error;
+}
+
+function topicName({ name, topicId }: TopicRequest, { apiVersion }: RequestContext): TopicName {
+  return apiVersion >= FIRST_TOPIC_ID_VERSION ? { topicId } : { name };
+}
+
+function rulesOf({ configs }: Topic, { apiVersion }: RequestContext, { clock }: BrokerServices): ProduceRules {
+  return {
+    messageBytesMax: topicConfigNumber(configs, "max.message.bytes"),
+    requiresKeys: topicConfigText(configs, "cleanup.policy").includes("compact"),
+    timestampType:
+      topicConfigText(configs, "message.timestamp.type") === "LogAppendTime" ? "LogAppendTime" : "CreateTime",
+    timestampBeforeMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.before.max.ms")),
+    timestampAfterMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.after.max.ms")),
+    nowMs: clock.wallMs(),
+    allowZstd: apiVersion >= FIRST_ZSTD_VERSION,
+    fromClient: true,
+  };
+}
+
+function boundMs(configured: number): number {
+  return configured >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : configured;
+}
+
+/** The outcomes, or REQUEST_TIMED_OUT for each append that is not committed after `timeoutMs`: unknown, as far as told. */
+async function within(
+  timeoutMs: number,
+  all: Promise<Outcome[][]>,
+  appends: readonly (readonly Promise<Outcome>[])[],
+  { clock }: BrokerServices,
+): Promise<Outcome[][]> {
+  let cancel = () => {};
+  const timeout = new Promise<"timed out">((resolve) => {
+    cancel = clock.setTimer(Math.max(0, timeoutMs), () => resolve("timed out"));
+  });
+  const first = await Promise.race([all, timeout]);
+  cancel();
+  if (first !== "timed out") return first;
+  const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
+  const late: Promise<Outcome> = Promise.resolve({ error });
+  return Promise.all(appends.map((ofTopic) => Promise.all(ofTopic.map((outcome) => Promise.race([outcome, late])))));
+}
+
+function responseOf(
+  request: ProduceRequest,
+  outcomes: readonly (readonly Outcome[])[],
+  { context, broker }: { context: RequestContext; broker: BrokerServices },
+): ResponseOf<0> {
+  const image = broker.image();
+  const hints = new LeaderHints(image, broker.brokerId);
+  const responses = request.topicData.map((topicRequest, topicIndex) => {
+    const { name, topicId, partitionData } = topicRequest;
+    const partitionResponses = partitionData.map(({ index }, partitionIndex) => {
+      const outcome = outcomes[topicIndex]?.[partitionIndex] as Outcome;
+      if ("result" in outcome) return appendedPartition(index, outcome.result);
+      const code = knownErrorCode(outcome.error.code, {
+        knowsStorageError: context.apiVersion >= FIRST_STORAGE_ERROR_VERSION,
+      });
+      const id = name === "" ? topicId : image.topic(name)?.topicId;
+      const isHinted = context.apiVersion >= FIRST_LEADER_HINT_VERSION && asksForLeader(code) && id !== undefined;
+      return refusedPartition(index, outcome.error, code, isHinted ? hints.hint(id, index) : undefined);
+    });
+    return createTopicProduceResponse({ name, topicId, partitionResponses });
+  });
+  const nodeEndpoints = Array.from(hints.endpoints.values(), ({ brokerId, host, port, rack }) =>
+    createNodeEndpoint({ nodeId: brokerId, host, port, rack: rack === "" ? null : rack }),
+  );
+  return createProduceResponse({ responses, nodeEndpoints });
+}
+
+function appendedPartition(index: number, result: AppendResult): PartitionResponse {
+  return createPartitionProduceResponse({
+    index,
+    baseOffset: result.baseOffset,
+    logAppendTimeMs: result.logAppendTimeMs,
+    logStartOffset: result.logStartOffset,
+  });
+}
+
+function refusedPartition(
+  index: number,
+  error: KafkaError,
+  errorCode: ErrorCode,
+  leader?: { leaderId: number; leaderEpoch: number },
+): PartitionResponse {
+  const recordErrors = error instanceof RecordsRefusedError ? error.recordErrors : [];
+  return createPartitionProduceResponse({
+    index,
+    errorCode,
+    baseOffset: -1,
+    errorMessage: error.message,
+    recordErrors: recordErrors.map(({ batchIndex, message }) =>
+      createBatchIndexAndErrorMessage({ batchIndex, batchIndexErrorMessage: message }),
+    ),
+    ...(leader ? { currentLeader: createLeaderIdAndEpoch(leader) } : {}),
+  });
+}

@@ -1,0 +1,144 @@
+// From a frame to a handler and from its answer to a frame. Refuses by ending the connection what Kafka has no answer
+// for: an unknown API key, a version that is not served (ApiVersions excepted), a request that cannot be read.
+import { type ApiEntry, apiTable } from "../../generated/kafka/api-table.ts";
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { Counter } from "../host/metrics.ts";
+import { invariant } from "../invariant.ts";
+import { KafkaError } from "../kafka-error.ts";
+import { DecodeError } from "../wire/decode-error.ts";
+import { Reader } from "../wire/reader.ts";
+import { Writer } from "../wire/writer.ts";
+import type { Answer } from "./answer-queue.ts";
+import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "./api-handler.ts";
+import { type AnyApiHandler, type ApiKey, CloseConnectionError, type RequestContext } from "./api-handler.ts";
+import { unknownApiVersionsVersion } from "./apis/18-api-versions.ts";
+import type { Peer } from "./connection.ts";
+import { ConnectionEndError } from "./connection-end.ts";
+import { readOrigin, readRoute } from "./request.ts";
+
+const API_VERSIONS_KEY = 18;
+const CONTROL_CHARACTERS = /\p{Cc}/u;
+
+/** A handler with the codecs and counters of its key. */
+interface Route {
+  readonly handler: ApiHandler<ApiKey>;
+  readonly entry: ApiEntry;
+  readonly requests: Counter;
+}
+
+/** Sends each request to the handler of its key. One per broker. */
+export class Dispatcher {
+  readonly #routes: (Route | undefined)[] = [];
+  readonly #broker: BrokerServices;
+  readonly #reader = new Reader(new Uint8Array(0));
+  readonly #writer = new Writer();
+
+  constructor(handlers: readonly AnyApiHandler[], broker: BrokerServices) {
+    this.#broker = broker;
+    for (const handler of handlers) {
+      const entry = apiTable[handler.apiKey];
+      invariant(entry, `there are no codecs for API key ${handler.apiKey}`);
+      const help = "Requests that were read, by API.";
+      const requests = broker.metrics.counter("kafscale_requests_total", help, { api: entry.name });
+      // Each handler gets the request of its own key only: the table is indexed by that key.
+      this.#routes[handler.apiKey] = { handler: handler as unknown as ApiHandler<ApiKey>, entry, requests };
+    }
+  }
+
+  /**
+   * Serves one request: its handler runs, up to its first wait, before this returns. Rejects with
+   * {@link ConnectionEndError} when the connection has to end, with anything else for a bug.
+   */
+  async start(frame: Uint8Array, peer: Peer): Promise<Answer | null> {
+    const reader = this.#reader.reset(frame);
+    const read = decoding(() => this.#read(reader, peer));
+    if (read === "unknown ApiVersions version") return this.#answerUnknownVersion(frame);
+    const { route, context, request } = read;
+    route.requests.value += 1;
+    let response: ResponseOf<ApiKey> | null;
+    try {
+      this.#checkClientId(context.clientId);
+      response = await route.handler.respond(request, context, this.#broker);
+    } catch (error) {
+      response = refusal(route, { request, context, error });
+    }
+    return response && this.#encode(route.entry, context, response);
+  }
+
+  #read(reader: Reader, peer: Peer): "unknown ApiVersions version" | StartedRequest {
+    const { apiKey, apiVersion } = readRoute(reader);
+    const route = this.#routes[apiKey];
+    if (!route) throw new ConnectionEndError("unknown api key", `API key ${apiKey} is not served`);
+    const { handler, entry } = route;
+    if (apiVersion < handler.minVersion || apiVersion > handler.maxVersion) {
+      if (apiKey === API_VERSIONS_KEY) return "unknown ApiVersions version";
+      throw new ConnectionEndError("unsupported version", `${entry.name} version ${apiVersion} is not served`);
+    }
+    const origin = readOrigin(reader, entry.requestHeaderVersions[apiVersion] as number);
+    const request = entry.decodeRequest[apiVersion]?.(reader) as RequestOf<ApiKey>;
+    return { route, request, context: { apiKey: apiKey as ApiKey, apiVersion, ...origin, ...peer } };
+  }
+
+  #checkClientId(clientId: string): void {
+    const { clientIdCharactersMax } = this.#broker.settings;
+    if (clientId.length <= clientIdCharactersMax && !CONTROL_CHARACTERS.test(clientId)) return;
+    const text = `a client id of ${clientId.length} characters is longer than ${clientIdCharactersMax} or has control ones`;
+    throw new KafkaError(ErrorCode.INVALID_REQUEST, text);
+  }
+
+  /** KIP-511: a client that is newer than this broker learns the versions from an answer of version 0. */
+  #answerUnknownVersion(frame: Uint8Array): Answer {
+    const reader = this.#reader.reset(frame);
+    readRoute(reader);
+    const { correlationId } = decoding(() => readOrigin(reader, 0));
+    const entry = apiTable[API_VERSIONS_KEY];
+    invariant(entry, "there are no codecs for ApiVersions");
+    const response = unknownApiVersionsVersion(this.#broker.supportedApis);
+    return this.#encode(entry, { apiVersion: 0, correlationId }, response);
+  }
+
+  #encode(entry: ApiEntry, to: Pick<RequestContext, "apiVersion" | "correlationId">, response: unknown): Answer {
+    const writer = this.#writer;
+    try {
+      const sizeMark = writer.reserveInt32();
+      writer.int32(to.correlationId);
+      if (entry.responseHeaderVersions[to.apiVersion] === 1) writer.unknownTags(null);
+      entry.encodeResponse[to.apiVersion]?.(writer, response as never);
+      const bytes = writer.size;
+      writer.patchInt32(sizeMark, bytes - 4);
+      return { parts: writer.finish(), bytes };
+    } catch (error) {
+      writer.discard();
+      throw error;
+    }
+  }
+}
+
+interface StartedRequest {
+  readonly route: Route;
+  readonly request: RequestOf<ApiKey>;
+  readonly context: RequestContext;
+}
+
+/** The answer to a request whose handler threw; throws what ends the connection. */
+function refusal(
+  route: Route,
+  failed: { request: RequestOf<ApiKey>; context: RequestContext; error: unknown },
+): ResponseOf<ApiKey> {
+  const { request, context, error } = failed;
+  if (error instanceof CloseConnectionError) throw new ConnectionEndError("refused", error.message, { cause: error });
+  if (!(error instanceof KafkaError)) throw error;
+  const response = route.handler.refuse(request, error, context);
+  if (response === null) throw new ConnectionEndError("refused", error.message, { cause: error });
+  return response;
+}
+
+function decoding<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof DecodeError)
+      throw new ConnectionEndError("unreadable request", error.message, { cause: error });
+    throw error;
+  }
+}
