@@ -128,8 +128,20 @@ function encodeRecords(
   }
 }
 
+interface EncodedHeader {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+}
+
+const noHeaders: readonly EncodedHeader[] = [];
+
+function encodeHeaders(headers: readonly RecordHeader[]): readonly EncodedHeader[] {
+  if (headers.length === 0) return noHeaders;
+  return headers.map(({ key, value }) => ({ key: Buffer.from(key, "utf8"), value }));
+}
+
 function writeRecord(record: BatchRecord, offsetDelta: number, timestampDelta: number): void {
-  const headers = (record.headers ?? []).map(({ key, value }) => ({ key: Buffer.from(key, "utf8"), value }));
+  const headers = record.headers === undefined ? noHeaders : encodeHeaders(record.headers);
   let size = 1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + varintSize(headers.length);
   size += sizeOf(record.key) + sizeOf(record.value);
   for (const { key, value } of headers) size += sizeOf(key) + sizeOf(value);

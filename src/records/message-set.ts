@@ -44,24 +44,26 @@ const TIMESTAMP_BYTES = 8;
  * Throws KafkaError CORRUPT_MESSAGE on the first that is damaged.
  */
 export function* iterateMessages(bytes: Uint8Array): Generator<ReadMessage, void, undefined> {
+  const reader = new Reader(bytes);
   for (let start = 0; start < bytes.length; ) {
     const sizeInBytes = batchSizeAt(bytes, start);
     if (sizeInBytes === undefined) return;
     if (sizeInBytes < BATCH_OVERHEAD_BYTES + MESSAGE_BYTES_MIN) {
       throw corrupt(start, `it announces ${sizeInBytes - BATCH_OVERHEAD_BYTES} bytes, less than ${MESSAGE_BYTES_MIN}`);
     }
-    yield readMessage(bytes, start, start + sizeInBytes);
+    yield readMessage(reader.reset(bytes, start, start + sizeInBytes), bytes);
     start += sizeInBytes;
   }
 }
 
-function readMessage(bytes: Uint8Array, start: number, end: number): ReadMessage {
+/** The message that fills what `reader` has before it, in `bytes`. */
+function readMessage(reader: Reader, bytes: Uint8Array): ReadMessage {
+  const start = reader.position;
   try {
-    const reader = new Reader(bytes, start, end);
     const offset = reader.int64();
     reader.skip(4);
     const crc = reader.uint32();
-    const computed = crc32(bytes.subarray(start + MAGIC_AT, end));
+    const computed = crc32(bytes.subarray(start + MAGIC_AT, reader.end));
     if (crc !== computed) throw corrupt(start, `it carries checksum ${crc}, its bytes have ${computed}`);
     const magic = reader.int8();
     if (magic !== 0 && magic !== 1) throw corrupt(start, `it has magic ${magic}`);

@@ -15,15 +15,15 @@ import {
   type MessageMagic,
   type ReadMessage,
 } from "./message-set.ts";
-import {
-  BATCH_HEADER_BYTES,
-  BATCH_OVERHEAD_BYTES,
-  BATCH_RECORDS_MAX,
-  iterateBatches,
-  type RecordBatchView,
-} from "./record-batch.ts";
+import { BATCH_HEADER_BYTES, BATCH_OVERHEAD_BYTES, iterateBatches, type RecordBatchView } from "./record-batch.ts";
 import { iterateRecords, type KafkaRecord } from "./record-iterator.ts";
 import { RecordsRefusedError } from "./validate.ts";
+
+/**
+ * Most messages of one produced set, and most records of one batch that is down-converted: a message costs about a
+ * microsecond, and the loop waits for all of them. A set of 1 MiB has at most 40,000 if it is not compressed.
+ */
+export const CONVERTED_RECORDS_MAX = 50_000;
 
 /**
  * A message set of magic 0 or 1 as one batch of magic 2 with base offset 0, compressed as its messages were. Throws
@@ -86,8 +86,8 @@ class UpConversion {
   }
 
   #add(message: ReadMessage): void {
-    if (this.#records.length === BATCH_RECORDS_MAX) {
-      throw invalidRecord(`the set has more than ${BATCH_RECORDS_MAX} messages`);
+    if (this.#records.length === CONVERTED_RECORDS_MAX) {
+      throw invalidRecord(`the set has more than ${CONVERTED_RECORDS_MAX} messages`);
     }
     this.#records.push({ timestampMs: message.timestampMs, key: message.key, value: message.value });
   }
@@ -103,26 +103,40 @@ export interface DownConversion {
 
 /**
  * The batches as a message set. If none of them has a record to deliver, the head of a message larger than all of them,
- * so that an old client asks for more instead of spinning. Ends before the first zstd batch, which old formats cannot
- * carry; throws KafkaError UNSUPPORTED_COMPRESSION_TYPE if nothing comes before that, CORRUPT_MESSAGE for damage.
+ * so that an old client asks for more instead of spinning. Ends before a batch that old formats cannot carry (zstd) or
+ * that would make it more than {@link CONVERTED_RECORDS_MAX} records; throws KafkaError if nothing comes before that:
+ * UNSUPPORTED_COMPRESSION_TYPE or UNSUPPORTED_FOR_MESSAGE_FORMAT. CORRUPT_MESSAGE for damage.
  */
 export function downConvert(batches: readonly Uint8Array[], options: DownConversion): Uint8Array {
   const parts: Uint8Array[] = [];
   let inputBytes = 0;
+  let recordsLeft = CONVERTED_RECORDS_MAX;
   for (const batch of everyBatch(batches)) {
     inputBytes += batch.sizeInBytes;
     if (batch.isControl) continue;
-    if (batch.compression === Compression.ZSTD) {
-      if (parts.length > 0) break;
-      throw new KafkaError(
-        ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-        `the batch at offset ${batch.baseOffset} is compressed with zstd, which magic ${options.magic} does not have`,
-      );
-    }
+    recordsLeft -= batch.recordCount;
+    const refusal = refusalOf(batch, recordsLeft);
+    if (refusal !== undefined && parts.length > 0) break;
+    if (refusal !== undefined) throw refusal;
     const messages = convertBatch(batch, options);
     if (messages.length > 0) parts.push(messages);
   }
   return parts.length === 0 && inputBytes > 0 ? incompleteMessage(inputBytes) : joinBytes(parts);
+}
+
+function refusalOf(batch: RecordBatchView, recordsLeft: number): KafkaError | undefined {
+  const { baseOffset, compression, recordCount } = batch;
+  if (compression === Compression.ZSTD) {
+    return new KafkaError(
+      ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+      `the batch at offset ${baseOffset} is compressed with zstd, which magic 0 and 1 do not have`,
+    );
+  }
+  if (recordsLeft >= 0) return undefined;
+  return new KafkaError(
+    ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    `the batch at offset ${baseOffset} has ${recordCount} records, more than ${CONVERTED_RECORDS_MAX} are not converted`,
+  );
 }
 
 function* everyBatch(batches: readonly Uint8Array[]): Generator<RecordBatchView, void, undefined> {

@@ -11,7 +11,7 @@ import {
   MessageAttribute,
   type MessageMagic,
 } from "../../src/records/message-set.ts";
-import { downConvert, upConvert } from "../../src/records/old-formats.ts";
+import { CONVERTED_RECORDS_MAX, downConvert, upConvert } from "../../src/records/old-formats.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
 import { iterateRecords } from "../../src/records/record-iterator.ts";
 import { validateProducedBatch } from "../../src/records/validate.ts";
@@ -125,6 +125,15 @@ describe("upConvert", () => {
     expect(refusal(() => upConvert(encodeBatch(someRecords())))).toBe(ErrorCode.CORRUPT_MESSAGE);
   });
 
+  it("takes as many messages as are allowed and not one more", () => {
+    const messages = Array.from({ length: CONVERTED_RECORDS_MAX }, () => message());
+    expect(new RecordBatchView(upConvert(encodeMessages(messages, 1))).recordCount).toBe(CONVERTED_RECORDS_MAX);
+    expect(refusal(() => upConvert(encodeMessages([...messages, message()], 1)))).toBe(ErrorCode.INVALID_RECORD);
+    expect(refusal(() => upConvert(wrapped([...messages, message()], 0, Compression.SNAPPY)))).toBe(
+      ErrorCode.INVALID_RECORD,
+    );
+  });
+
   it("bounds what several compressed messages become together", () => {
     const value = new Uint8Array(20 * 1024 * 1024);
     // Incompressible filling allows the ratio; four of them are 80 MiB.
@@ -189,6 +198,14 @@ describe("downConvert", () => {
     expect(new DataView(head.buffer).getInt32(8)).toBe(marker.length + 1);
     expect([...iterateMessages(head)]).toEqual([]);
     expect(downConvert([], options).length).toBe(0);
+  });
+
+  it("ends before a batch that would make it too many records, and refuses one that is too many alone", () => {
+    const many = encodeBatch(someRecords(CONVERTED_RECORDS_MAX));
+    const one = encodeBatch(someRecords(1), { baseOffset: CONVERTED_RECORDS_MAX });
+    expect(downConvert([many, one], options)).toEqual(downConvert([many], options));
+    const tooMany = encodeBatch(someRecords(CONVERTED_RECORDS_MAX + 1));
+    expect(refusal(() => downConvert([tooMany], options))).toBe(ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT);
   });
 
   it("ends before a zstd batch, and refuses one at the start", () => {
