@@ -168,7 +168,7 @@ export class GroupCoordinator {
 
   /** Topics the views knew and now do not are gone for certain: so are their offsets. */
   #dropDeletedTopics(image: GroupImage, previous: GroupImage): void {
-    if (image.topicsRevision === previous.topicsRevision) return;
+    if (image.revisionOf("topics") === previous.revisionOf("topics")) return;
     const gone = new Set<TopicId>();
     for (const { topicId } of previous.topics()) if (!image.topicById(topicId)) gone.add(topicId);
     if (gone.size === 0) return;

@@ -47,7 +47,7 @@ export interface CoordinatorNode {
 /** The cluster as the group room needs it: an immutable snapshot. */
 export interface GroupImage {
   /** Changes whenever a topic does. */
-  readonly topicsRevision: number;
+  revisionOf(collection: "topics"): number;
   topic(name: string): GroupTopic | undefined;
   topicById(topicId: TopicId): GroupTopic | undefined;
   topics(): Iterable<GroupTopic>;

@@ -10,10 +10,9 @@ export function supportedApisOf(handlers: readonly AnyApiHandler[]): readonly Su
     const { apiKey, minVersion, maxVersion } = handler;
     const entry = apiTable[apiKey];
     invariant(entry, `there are no codecs for API key ${apiKey}`);
-    const stableMax = entry.latestVersionUnstable ? entry.maxVersion - 1 : entry.maxVersion;
     invariant(
-      entry.minVersion <= minVersion && minVersion <= maxVersion && maxVersion <= stableMax,
-      `${entry.name} is served at ${minVersion} to ${maxVersion}, codecs have ${entry.minVersion} to ${stableMax}`,
+      entry.minVersion <= minVersion && minVersion <= maxVersion && maxVersion <= entry.maxVersion,
+      `${entry.name} is served at ${minVersion} to ${maxVersion}, codecs have ${entry.minVersion} to ${entry.maxVersion}`,
     );
     return { apiKey, name: entry.name, minVersion, maxVersion };
   });

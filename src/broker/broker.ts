@@ -1,0 +1,236 @@
+// One broker: its parts put together, started in order and stopped in the reverse one. Knows no adapter and no process:
+// a simulation starts the same thing on virtual parts.
+import type { ClusterComponents } from "../cluster/cluster-components.ts";
+import { ImageFeed } from "../cluster/image-feed.ts";
+import { ClusterKeys } from "../cluster/keys.ts";
+import { ProducerIds } from "../cluster/producer-ids.ts";
+import type { Registration } from "../cluster/session.ts";
+import { Topics } from "../cluster/topics.ts";
+import { GroupCoordinator } from "../group/group-coordinator.ts";
+import { longLivedController } from "../host/abort.ts";
+import { ByteBudget } from "../host/byte-budget.ts";
+import type { Clock } from "../host/clock.ts";
+import type { Log } from "../host/log.ts";
+import type { Metrics } from "../host/metrics.ts";
+import type { Random } from "../host/random.ts";
+import { TaskGroup } from "../host/tasks.ts";
+import type { Address, Transport } from "../host/transport.ts";
+import { InvariantError } from "../invariant.ts";
+import type { Peer } from "../kafka/connection.ts";
+import { Dispatcher } from "../kafka/dispatch.ts";
+import { FetchSessions } from "../kafka/fetch-sessions.ts";
+import { handlers } from "../kafka/handlers.ts";
+import { KafkaServer } from "../kafka/server.ts";
+import { supportedApisOf } from "../kafka/supported-apis.ts";
+import type { KeyValueStore } from "../kv/key-value-store.ts";
+import { BrokerLog } from "../log/broker-log.ts";
+import type { ObjectStore } from "../object-store/object-store.ts";
+import { ObjectKeys } from "../objects/object-keys.ts";
+import type { BrokerSettings } from "./broker-settings.ts";
+import { guardCluster } from "./cluster-guard.ts";
+
+/** Injected parts of a broker. */
+export interface BrokerComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly transport: Transport;
+  readonly store: ObjectStore;
+  readonly kv: KeyValueStore;
+}
+
+/** A running broker. */
+export class Broker {
+  readonly #settings: BrokerSettings;
+  readonly #components: BrokerComponents;
+  readonly #cluster: ClusterComponents;
+  readonly #tasks: TaskGroup;
+  /** Ends sessions in order; aborts first when the broker stops. */
+  readonly #logLife = longLivedController();
+  #fail: (error: unknown) => void = () => {};
+  /** Rejects when the broker cannot go on: a bug or a broken store. The process has to end. Never resolves. */
+  readonly failed: Promise<never>;
+  #server: KafkaServer | null = null;
+  #brokerLog: BrokerLog | null = null;
+  #groups: GroupCoordinator | null = null;
+  /** The run of the log's sessions; ends after the last one's orderly end. */
+  #sessions: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | null = null;
+
+  private constructor(settings: BrokerSettings, components: BrokerComponents) {
+    this.#settings = settings;
+    this.#components = components;
+    const { kv, clock, random, log } = components;
+    this.#cluster = { kv, clock, random, log, keys: new ClusterKeys(settings.clusterName) };
+    this.failed = new Promise<never>((_, reject) => {
+      this.#fail = reject;
+    });
+    // Whoever waits for `failed` sees the rejection; that nobody does yet is no error.
+    this.failed.catch(() => {});
+    this.#tasks = new TaskGroup(log, (name, error) => this.#fail(new Error(`${name} failed`, { cause: error })));
+  }
+
+  /** Starts a broker; resolves when it serves. Rejects with the reason when it cannot, leaving nothing behind. */
+  static async start(
+    settings: BrokerSettings,
+    components: BrokerComponents,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Broker> {
+    const broker = new Broker(settings, components);
+    try {
+      await Promise.race([broker.#start(options.signal), broker.failed]);
+    } catch (error) {
+      await broker.stop();
+      throw error;
+    }
+    return broker;
+  }
+
+  /** The bound address of the Kafka listener. */
+  get address(): Address {
+    if (!this.#server) throw new Error("the broker does not listen");
+    return this.#server.address;
+  }
+
+  /** Whether requests for partitions are served now: what a readiness probe asks. */
+  get isReady(): boolean {
+    return this.#brokerLog?.isServing ?? false;
+  }
+
+  /** The partition logs, for tools and tests of this process. */
+  get brokerLog(): BrokerLog {
+    if (!this.#brokerLog) throw new Error("the broker has not started");
+    return this.#brokerLog;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { clock, log, metrics, store } = this.#components;
+    const cluster = this.#cluster;
+    const objectKeys = new ObjectKeys(this.#settings.clusterName);
+    const { clusterId } = await guardCluster({ cluster, store, objectKeys, signal });
+    const feed = new ImageFeed(cluster, { clusterId, onFailure: (error) => this.#fail(error) });
+    await feed.start({ signal: this.#tasks.signal });
+    // Bound before the registration, which names the port. Requests wait until the recovery is done.
+    let startDispatch: (dispatcher: Dispatcher) => void = () => {};
+    const dispatcher = new Promise<Dispatcher>((resolve) => {
+      startDispatch = resolve;
+    });
+    const server = await this.#listen(dispatcher);
+    this.#server = server;
+    const registration = this.#registration(server.address);
+    const settings = this.#settings.log;
+    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration });
+    this.#brokerLog = brokerLog;
+    const served = new Promise<void>((resolve) => {
+      brokerLog.onServing(resolve);
+    });
+    this.#sessions = brokerLog.run(this.#logLife.signal).catch((error: unknown) => this.#fail(error));
+    await aborted(served, signal);
+    const topics = new Topics(cluster, feed);
+    const { random } = this.#components;
+    const { kafka, group, brokerId } = this.#settings;
+    const groups = new GroupCoordinator({
+      clock,
+      random,
+      log,
+      metrics,
+      settings: group,
+      brokerId,
+      brokerLog,
+      feed,
+      topics,
+    });
+    this.#groups = groups;
+    startDispatch(
+      new Dispatcher(handlers, {
+        clock,
+        random,
+        log,
+        metrics,
+        settings: kafka,
+        brokerId,
+        image: () => feed.current,
+        topics,
+        producerIds: new ProducerIds(cluster, { signal: this.#tasks.signal }),
+        brokerLog,
+        groups,
+        fetchSessions: new FetchSessions(this.#components, kafka),
+        supportedApis: supportedApisOf(handlers),
+      }),
+    );
+    log.info("broker serves", { broker: brokerId, ...server.address, cluster: clusterId });
+  }
+
+  #listen(dispatcher: Promise<Dispatcher>): Promise<KafkaServer> {
+    const { transport, clock, log, metrics } = this.#components;
+    const { kafka, requestBudgetBytes, listener } = this.#settings;
+    const budget = new ByteBudget(requestBudgetBytes);
+    let ready: Dispatcher | null = null;
+    void dispatcher.then((made) => {
+      ready = made;
+    });
+    const parts = {
+      transport,
+      clock,
+      log,
+      metrics,
+      settings: kafka,
+      budget,
+      // Not through the promise once it is there: a request has to start in the very call that brings it.
+      start: (frame: Uint8Array, peer: Peer) =>
+        ready ? ready.start(frame, peer) : dispatcher.then((made) => made.start(frame, peer)),
+      onBug: (error: unknown) => this.#onBug(error),
+    };
+    return KafkaServer.listen(parts, listener);
+  }
+
+  /** A broken invariant means that state may be wrong: the process ends. Any other bug cost one connection. */
+  #onBug(error: unknown): void {
+    if (error instanceof InvariantError) this.#fail(error);
+  }
+
+  #registration(bound: Address): Registration {
+    const { brokerId, advertised, rack, version } = this.#settings;
+    const process = Buffer.from(this.#components.random.bytes(8)).toString("hex");
+    return { brokerId, process, host: advertised.host, port: advertised.port || bound.port, rack, version };
+  }
+
+  /**
+   * Stops in order: no new connections, the answers under way, the groups, then flush, checkpoint and deregistration.
+   * Repeating it waits for the same stop.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const { log } = this.#components;
+    log.info("broker stops", { broker: this.#settings.brokerId });
+    await this.#server?.close(this.#settings.stopGraceMs);
+    this.#groups?.close();
+    this.#logLife.abort(new Error("the broker stops"));
+    await this.#sessions;
+    await this.#tasks.stop();
+  }
+
+  /** Ends everything at once and without a word, as a crash does. For simulations and for a process that must exit. */
+  abandon(): void {
+    this.#stopping ??= Promise.resolve();
+    this.#brokerLog?.abandon();
+    this.#groups?.close();
+    this.#logLife.abort(new Error("the broker was abandoned"));
+    this.#tasks.abort();
+    void this.#server?.close(0);
+  }
+}
+
+/** Rejects as soon as `signal` aborts. */
+function aborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}
