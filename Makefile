@@ -78,7 +78,7 @@ test-e2e: build ## Run real Kafka clients against a real broker, with KILLS=3 ki
 
 test-e2e-debug: export KAFSCALE_LOG_LEVEL := debug
 test-e2e-debug: export KAFSCALE_E2E_SHOW_BROKER := true
-test-e2e-debug: test-e2e ## The same, with the brokers' debug log on the terminal
+test-e2e-debug: test-e2e ## The same, with the brokers' debug log on the terminal (needs as test-e2e)
 
 campaign: ## Run the long simulation, the long fuzz and a long kill series, hours, then print one table (needs as test-e2e)
 	@node scripts/run-parts.mjs campaign

@@ -26,16 +26,11 @@ export function runCommand(program: string, args: readonly string[], options: Co
   return { isOk: result.status === 0, output: `${result.stdout ?? ""}${result.stderr ?? ""}${problem}` };
 }
 
-/** Runs `program`, again after a failure, up to `attempts` times: for downloads only. */
-export function runWithRetries(
-  attempts: number,
-  program: string,
-  args: readonly string[],
-  options: CommandOptions = {},
-): CommandResult {
+/** Runs `program`, again after a failure, up to three times: for downloads only. */
+export function runWithRetries(program: string, args: readonly string[], options: CommandOptions = {}): CommandResult {
   let result = runCommand(program, args, options);
-  for (let attempt = 2; attempt <= attempts && !result.isOk; attempt++) {
-    process.stderr.write(`${program} failed, attempt ${attempt} of ${attempts} follows\n`);
+  for (let attempt = 2; attempt <= 3 && !result.isOk; attempt++) {
+    process.stderr.write(`${program} failed, attempt ${attempt} of 3 follows\n`);
     result = runCommand(program, args, options);
   }
   return result;

@@ -47,7 +47,7 @@ function installJars(folderName: string, project: string): void {
   const pom = join(folder, "pom.xml");
   writeFileSync(pom, project);
   const args = ["-B", "-q", "-f", pom, "dependency:copy-dependencies", `-DoutputDirectory=${join(folder, "libs")}`];
-  expectOk(runWithRetries(3, "mvn", args), `the download of ${folderName} by Maven`);
+  expectOk(runWithRetries("mvn", args), `the download of ${folderName} by Maven`);
 }
 
 function installKcat(): void {
@@ -58,8 +58,8 @@ function installKcat(): void {
   let download = runCommand("apt-get", ["download", ...debianPackages], { cwd: folder });
   if (!download.isOk) {
     // The package lists may be absent or old; refreshing them needs root, so a refusal is reported by the download.
-    runWithRetries(2, "apt-get", ["update"]);
-    download = runWithRetries(3, "apt-get", ["download", ...debianPackages], { cwd: folder });
+    runWithRetries("apt-get", ["update"]);
+    download = runWithRetries("apt-get", ["download", ...debianPackages], { cwd: folder });
   }
   expectOk(download, `the download of ${debianPackages.join(", ")} by apt-get (are the package lists there?)`);
   const unpack = runCommand("sh", ["-c", 'for f in *.deb; do dpkg-deb -x "$f" root || exit 1; done; rm -f *.deb'], {
@@ -74,10 +74,7 @@ function installPython(): void {
   const folder = freshFolder("python");
   expectOk(runCommand("python3", ["-m", "venv", folder]), "python3 -m venv (Debian: apt-get install python3-venv)");
   const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...pythonPackages];
-  expectOk(
-    runWithRetries(3, join(folder, "bin", "python"), pip),
-    `the download of ${pythonPackages.join(", ")} by pip`,
-  );
+  expectOk(runWithRetries(join(folder, "bin", "python"), pip), `the download of ${pythonPackages.join(", ")} by pip`);
 }
 
 function installWrappers(): void {
