@@ -1,0 +1,148 @@
+// Sessions: how they begin, what proves them alive, and how they end.
+import { describe, expect, it } from "vitest";
+import { commitHead, readHead } from "../../src/cluster/head.ts";
+import { decodeSession } from "../../src/cluster/keys.ts";
+import { deleteSessions, findRivalSession, SESSION_TTL_MS } from "../../src/cluster/session.ts";
+import { newSessionId, sessionIdFromBytes, sessionIdToBytes } from "../../src/cluster/session-id.ts";
+import { registration, World } from "./world.ts";
+
+describe("registration", () => {
+  it("creates session and head in one transaction that compares both absent", async () => {
+    const world = new World();
+    const session = await world.session();
+    const txn = world.store.sent.at(-1);
+    expect(txn?.compare).toEqual([
+      { key: world.keys.session(session.sessionId), target: "create", equals: 0 },
+      { key: world.keys.head(session.sessionId), target: "create", equals: 0 },
+    ]);
+    const entry = await world.stored(world.keys.session(session.sessionId));
+    expect(entry && decodeSession(entry)).toMatchObject({ brokerId: 1, host: "broker-1", isDraining: false });
+    expect(entry?.createRevision).toBe(session.createRevision);
+    expect(entry?.lease).toBe(session.leaseId);
+    expect(await readHead(world.components, session.sessionId, world)).toMatchObject({ n: 0 });
+  });
+
+  it("never sends an attempt again whose answer was lost: the next one has another id and lease", async () => {
+    const world = new World();
+    world.store.faults.push("answer-lost");
+    const session = await world.session();
+    const puts = world.store.sent.flatMap(({ then }) => then.filter(({ type }) => type === "put"));
+    const ids = new Set(puts.flatMap((put) => (put.key.includes("/s/") ? [put.key] : [])));
+    expect(ids.size).toBe(2);
+    const { entries } = await world.store.inner.range(world.keys.sessions, { signal: world.signal });
+    expect(entries.map(({ key }) => key)).toEqual([world.keys.session(session.sessionId)]);
+  });
+
+  it("fences the earlier session of the same broker id and leaves others alone", async () => {
+    const world = new World();
+    const first = await world.session(1);
+    const other = await world.session(2);
+    await world.session(1);
+    expect(await world.stored(world.keys.session(first.sessionId))).toBeUndefined();
+    expect(await world.stored(world.keys.session(other.sessionId))).toBeDefined();
+    expect(await world.stored(world.keys.head(first.sessionId))).toBeDefined();
+  });
+
+  it("names the rival that runs under the same broker id in another process", async () => {
+    const world = new World();
+    await world.session(1);
+    const own = { brokerId: 1, process: registration(1).process };
+    expect(await findRivalSession(world.components, own, world)).toBeUndefined();
+    const rival = await findRivalSession(world.components, { ...own, process: "ff" }, world);
+    expect(rival?.host).toBe("broker-1");
+  });
+});
+
+describe("a live session", () => {
+  it("outlives its lease many times while keep-alives are answered", async () => {
+    const world = new World();
+    const session = await world.session();
+    await world.pass(10 * SESSION_TTL_MS);
+    expect(session.signal.aborted).toBe(false);
+    expect(session.isProven()).toBe(true);
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeDefined();
+  });
+
+  it("is proven only within half a TTL of the send time of the last answered keep-alive", async () => {
+    const world = new World();
+    const session = await world.session();
+    const proven = session.provenMs;
+    expect(session.isProven(proven + SESSION_TTL_MS / 2)).toBe(true);
+    expect(session.isProven(proven + SESSION_TTL_MS / 2 + 1)).toBe(false);
+  });
+
+  it("counts a slow keep-alive from its sending, not from its answer", async () => {
+    const world = new World();
+    const session = await world.session();
+    const keepAlive = world.store.keepAlive.bind(world.store);
+    world.store.keepAlive = async (lease, options) => {
+      await new Promise<void>((resolve) => world.clock.setTimer(1000, resolve));
+      return keepAlive(lease, options);
+    };
+    const before = session.provenMs;
+    await world.pass(4500);
+    expect(session.provenMs - before).toBe(3000);
+  });
+
+  it("dies when its lease has ended", async () => {
+    const world = new World();
+    const session = await world.session();
+    await world.store.inner.revokeLease(session.leaseId, world);
+    const end = await world.settled(session.closed);
+    expect(end).toMatchObject({ head: 0 });
+    expect(end.reason.message).toMatch(/lease/);
+    expect(session.isProven()).toBe(false);
+  });
+});
+
+describe("the end of a session", () => {
+  it("deletes its key, then reads its head, and counts only once", async () => {
+    const world = new World();
+    const session = await world.session();
+    await commitHead(session, { from: 0, to: 3, signal: world.signal });
+    session.die("first");
+    session.die("second");
+    expect(session.signal.aborted).toBe(true);
+    const end = await world.settled(session.closed);
+    expect({ reason: end.reason.message, head: end.head }).toEqual({ reason: "first", head: 3 });
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
+    expect(await world.stored(world.keys.head(session.sessionId))).toBeDefined();
+  });
+
+  it("repeats the deletion until it is answered", async () => {
+    const world = new World();
+    const session = await world.session();
+    world.store.faults.push("lost", "unavailable", "answer-lost");
+    session.die("test");
+    expect(await world.settled(session.closed)).toMatchObject({ head: 0 });
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
+  });
+
+  it("leaves everything as it is when the broker's life ends: that is a crash", async () => {
+    const world = new World();
+    const life = new AbortController();
+    const session = await world.session(1, life.signal);
+    life.abort(new Error("crash"));
+    expect(await session.closed).toMatchObject({ head: undefined });
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeDefined();
+    await world.pass(SESSION_TTL_MS + 1);
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
+  });
+
+  it("comes to all sessions of a store that was found locked by nobody", async () => {
+    const world = new World();
+    await world.session(1);
+    await world.session(2);
+    await deleteSessions(world.components, () => true, world);
+    expect((await world.store.inner.range(world.keys.sessions, world)).entries).toEqual([]);
+  });
+});
+
+describe("session ids", () => {
+  it("are 24 hex digits that survive their 12 bytes", () => {
+    const sessionId = newSessionId(new World().random);
+    expect(sessionId).toMatch(/^[0-9a-f]{24}$/);
+    expect(sessionIdFromBytes(sessionIdToBytes(sessionId))).toBe(sessionId);
+    expect(() => sessionIdFromBytes(new Uint8Array(11))).toThrow(/11 bytes/);
+  });
+});
