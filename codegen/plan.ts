@@ -46,6 +46,8 @@ export interface LayoutPlan {
   readonly isFlexible: boolean;
   readonly fields: readonly EncodingPlan[];
   readonly tagged: readonly EncodingPlan[];
+  /** Tags that the schema knows, but not in these versions: a peer that sends one speaks another version. */
+  readonly foreignTags: readonly number[];
   /** Properties this layout has no place for and that must not be dropped in silence. */
   readonly refused: readonly PropertyPlan[];
 }
@@ -201,8 +203,15 @@ function planLayout(
     isFlexible: layout.isFlexible,
     fields: layout.fields.map(encoding),
     tagged: layout.tagged.map(encoding),
+    foreignTags: foreignTags(layout),
     refused: layout.absent.filter((field) => !field.ignorable).map(propertyOf),
   };
+}
+
+function foreignTags(layout: Layout): number[] {
+  const others = [...layout.absent, ...layout.fields.map((field) => field.field)];
+  const tags = layout.isFlexible ? others.flatMap((field) => (field.tag === undefined ? [] : [field.tag])) : [];
+  return tags.toSorted((a, b) => a - b);
 }
 
 /** The name of a struct with the first version that has this layout of it: what its functions are called after. */

@@ -105,7 +105,7 @@ export const values = {
   uint32: fc.integer({ min: 0, max: 0xffff_ffff }),
   int64: fc.maxSafeInteger(),
   int64Big: fc.bigInt({ min: -(1n << 63n), max: (1n << 63n) - 1n }),
-  float64: fc.double({ noNaN: true }).map((value) => (value === 0 ? 0 : value)),
+  float64: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => (value === 0 ? 0 : value)),
   string: fc.oneof(fc.string({ maxLength: 12 }), fc.string({ unit: "grapheme", maxLength: 70 })),
   uuid: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes).toString("base64url")),
   bytes: fc.uint8Array({ maxLength: 40 }),

@@ -96,7 +96,7 @@ export function sized(capital: string, plain: string, isFlexible: boolean, isNul
 }
 
 function decodeTags(struct: StructPlan, layout: LayoutPlan): string[] {
-  if (layout.tagged.length === 0) return ["  const unknownTags = reader.unknownTags();"];
+  if (layout.tagged.length + layout.foreignTags.length === 0) return ["  const unknownTags = reader.unknownTags();"];
   const lines = layout.tagged.map(
     (field) => `  let ${localName(field.property)}: ${typeText(field.property)} = ${defaultText(field.property)};`,
   );
@@ -108,6 +108,8 @@ function decodeTags(struct: StructPlan, layout: LayoutPlan): string[] {
     lines.push(`      case ${field.tag}: {`, "        reader.uvarint();");
     lines.push(...decodeTagged(field, struct), "        break;", "      }");
   }
+  for (const tag of layout.foreignTags) lines.push(`      case ${tag}:`);
+  if (layout.foreignTags.length > 0) lines.push(`        throw reader.foreignTag("${struct.name}", tag);`);
   lines.push("      default:", "        unknownTags = reader.unknownTag(tag, unknownTags);", "    }", "  }");
   return lines;
 }

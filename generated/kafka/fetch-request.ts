@@ -352,6 +352,8 @@ function decodeFetchRequestV12(reader: Reader): FetchRequest {
         clusterId = reader.compactNullableString();
         break;
       }
+      case 1:
+        throw reader.foreignTag("FetchRequest", tag);
       default:
         unknownTags = reader.unknownTag(tag, unknownTags);
     }
@@ -401,6 +403,8 @@ function decodeFetchRequestV13(reader: Reader): FetchRequest {
         clusterId = reader.compactNullableString();
         break;
       }
+      case 1:
+        throw reader.foreignTag("FetchRequest", tag);
       default:
         unknownTags = reader.unknownTag(tag, unknownTags);
     }
@@ -755,7 +759,17 @@ function decodeFetchPartitionV12(reader: Reader): FetchPartition {
   const lastFetchedEpoch = reader.int32();
   const logStartOffset = reader.int64();
   const partitionMaxBytes = reader.int32();
-  const unknownTags = reader.unknownTags();
+  let unknownTags: UnknownTag[] | null = null;
+  for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
+    const tag = reader.uvarint();
+    switch (tag) {
+      case 0:
+      case 1:
+        throw reader.foreignTag("FetchPartition", tag);
+      default:
+        unknownTags = reader.unknownTag(tag, unknownTags);
+    }
+  }
   return {
     partition,
     currentLeaderEpoch,
@@ -787,6 +801,8 @@ function decodeFetchPartitionV17(reader: Reader): FetchPartition {
         replicaDirectoryId = reader.uuid();
         break;
       }
+      case 1:
+        throw reader.foreignTag("FetchPartition", tag);
       default:
         unknownTags = reader.unknownTag(tag, unknownTags);
     }

@@ -120,7 +120,16 @@ function decodeFetchResponseV12(reader: Reader): FetchResponse {
   if (responsesCount < 0) throw reader.unexpectedNull("FetchResponse.Responses");
   const responses = newArray<FetchableTopicResponse>(responsesCount);
   for (let at = 0; at < responsesCount; at += 1) responses[at] = decodeFetchableTopicResponseV12(reader);
-  const unknownTags = reader.unknownTags();
+  let unknownTags: UnknownTag[] | null = null;
+  for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
+    const tag = reader.uvarint();
+    switch (tag) {
+      case 0:
+        throw reader.foreignTag("FetchResponse", tag);
+      default:
+        unknownTags = reader.unknownTag(tag, unknownTags);
+    }
+  }
   return { throttleTimeMs, errorCode, sessionId, responses, nodeEndpoints: [], unknownTags };
 }
 
@@ -133,7 +142,16 @@ function decodeFetchResponseV13(reader: Reader): FetchResponse {
   if (responsesCount < 0) throw reader.unexpectedNull("FetchResponse.Responses");
   const responses = newArray<FetchableTopicResponse>(responsesCount);
   for (let at = 0; at < responsesCount; at += 1) responses[at] = decodeFetchableTopicResponseV13(reader);
-  const unknownTags = reader.unknownTags();
+  let unknownTags: UnknownTag[] | null = null;
+  for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
+    const tag = reader.uvarint();
+    switch (tag) {
+      case 0:
+        throw reader.foreignTag("FetchResponse", tag);
+      default:
+        unknownTags = reader.unknownTag(tag, unknownTags);
+    }
+  }
   return { throttleTimeMs, errorCode, sessionId, responses, nodeEndpoints: [], unknownTags };
 }
 

@@ -97,7 +97,16 @@ function decodeProduceResponseV9(reader: Reader): ProduceResponse {
   const responses = newArray<TopicProduceResponse>(responsesCount);
   for (let at = 0; at < responsesCount; at += 1) responses[at] = decodeTopicProduceResponseV9(reader);
   const throttleTimeMs = reader.int32();
-  const unknownTags = reader.unknownTags();
+  let unknownTags: UnknownTag[] | null = null;
+  for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
+    const tag = reader.uvarint();
+    switch (tag) {
+      case 0:
+        throw reader.foreignTag("ProduceResponse", tag);
+      default:
+        unknownTags = reader.unknownTag(tag, unknownTags);
+    }
+  }
   return { responses, throttleTimeMs, nodeEndpoints: [], unknownTags };
 }
 
@@ -334,7 +343,16 @@ function decodePartitionProduceResponseV9(reader: Reader): PartitionProduceRespo
   const recordErrors = newArray<BatchIndexAndErrorMessage>(recordErrorsCount);
   for (let at = 0; at < recordErrorsCount; at += 1) recordErrors[at] = decodeBatchIndexAndErrorMessageV9(reader);
   const errorMessage = reader.compactNullableString();
-  const unknownTags = reader.unknownTags();
+  let unknownTags: UnknownTag[] | null = null;
+  for (let tagsLeft = reader.uvarint(); tagsLeft > 0; tagsLeft -= 1) {
+    const tag = reader.uvarint();
+    switch (tag) {
+      case 0:
+        throw reader.foreignTag("PartitionProduceResponse", tag);
+      default:
+        unknownTags = reader.unknownTag(tag, unknownTags);
+    }
+  }
   return {
     index,
     errorCode,

@@ -215,6 +215,11 @@ export class Reader {
     return new DecodeError(`${field} is null, but is not nullable in this version`, this.position);
   }
 
+  /** The refusal of a tagged field that the schema has only in other versions. */
+  foreignTag(struct: string, tag: number): DecodeError {
+    return new DecodeError(`tag ${tag} of ${struct} does not exist in this version`, this.position);
+  }
+
   /** Passes over a tag section of which no field is known, keeping what is in it; null if nothing is. */
   unknownTags(): readonly UnknownTag[] | null {
     let tags: UnknownTag[] | null = null;
