@@ -15,6 +15,11 @@ export class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): () => void {
+    // "Now, but after what the loop has in hand": a timer would wait a whole millisecond.
+    if (delayMs === 0) {
+      const immediate = setImmediate(fire);
+      return () => clearImmediate(immediate);
+    }
     let timer: NodeJS.Timeout;
     const arm = (remainingMs: number) => {
       const stepMs = Math.min(remainingMs, TIMER_MS_MAX);

@@ -23,3 +23,17 @@ it("fires a timer once, not the cancelled one, and takes delays beyond Node's lo
   cancelFar();
   expect(fired).toEqual(["near"]);
 });
+
+it("fires a timer without delay after the present step and before any timer with one", async () => {
+  const clock = new SystemClock();
+  const fired: string[] = [];
+  await new Promise<void>((resolve) => {
+    clock.setTimer(2, () => {
+      fired.push("later");
+      resolve();
+    });
+    clock.setTimer(0, () => fired.push("now"));
+    fired.push("step");
+  });
+  expect(fired).toEqual(["step", "now", "later"]);
+});
