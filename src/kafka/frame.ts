@@ -47,8 +47,9 @@ export class FrameSplitter {
       const wanted = this.#size - this.#received;
       const end = Math.min(chunk.length, position + wanted);
       if (this.#received === 0 && end - position === wanted) {
-        // The whole body lies in this chunk: one exact copy.
-        const frame = chunk.slice(position, end);
+        // The whole body lies in this chunk: one exact copy. Not `slice`, which for a Buffer is a view.
+        const frame = new Uint8Array(wanted);
+        frame.set(chunk.subarray(position, end));
         this.#reset();
         position = end;
         yield frame;

@@ -19,7 +19,7 @@ class Pipe {
     for (const part of parts) {
       if (this.#failure || this.#isEnded) throw this.#failure ?? new Error("write after end");
       if (part.length === 0) continue;
-      this.#chunks.push(part.slice());
+      this.#chunks.push(new Uint8Array(part));
       this.#bytes += part.length;
     }
     this.#wake();
@@ -48,7 +48,8 @@ class Pipe {
         await this.#change();
         continue;
       }
-      const chunk = first.slice(0, chunkBytesMax);
+      // A Buffer, as real sockets give.
+      const chunk = Buffer.from(first.subarray(0, chunkBytesMax));
       if (first.length > chunkBytesMax) this.#chunks.unshift(first.subarray(chunkBytesMax));
       this.#bytes -= chunk.length;
       this.#wake();
