@@ -4,10 +4,10 @@ import { invariant } from "../invariant.ts";
 import type { Compare, KeyValue, Operation, Revision, Txn } from "../kv/key-value-store.ts";
 import { txnUntilAnswered } from "./attempts.ts";
 import { SessionFencedError } from "./cluster-components.ts";
-import { encodeClaim, type ShardClaim } from "./keys.ts";
+import { encodeClaim } from "./keys.ts";
 import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
-import type { CheckpointFacts, StoredClaim } from "./shard-claim.ts";
+import type { CheckpointFacts, ShardClaim, StoredClaim } from "./shard-claim.ts";
 
 /** 30 shards, two compares for each of 16 dead sessions and the own session make 63 of 64 entries. */
 const SHARDS_MAX = 30;

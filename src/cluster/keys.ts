@@ -21,9 +21,10 @@ import {
 } from "../../generated/proto/kafscale/metadata/v1/ownership_pb.ts";
 import { invariant } from "../invariant.ts";
 import type { KeyValue } from "../kv/key-value-store.ts";
-import type { LeaderEpoch, TimestampMs, TopicId } from "../topic-partition.ts";
+import type { TimestampMs, TopicId } from "../topic-partition.ts";
 import { SHARD_COUNT } from "./placement.ts";
 import { type SessionId, sessionIdFromBytes, sessionIdToBytes } from "./session-id.ts";
+import type { ShardClaim } from "./shard-claim.ts";
 
 /** A stored value that cannot be read: corruption, or a newer program's. */
 export class MetadataFormatError extends Error {
@@ -58,35 +59,6 @@ export interface HeadRecord {
   readonly n: number;
   /** For people; it makes no decision. */
   readonly committedAtMs: TimestampMs;
-}
-
-/** The checkpoint section from which the owner of a shard starts. */
-export interface SectionBase {
-  readonly objectKey: string;
-  readonly position: number;
-  readonly length: number;
-  /** The section holds every extent of the shard in flushes up to `n` of this session. */
-  readonly sessionId: SessionId;
-  readonly n: number;
-}
-
-/** An earlier term whose objects the shard still needs: flushes `from` to `to`, of them the extents with `epoch`. */
-export interface PrevTerm {
-  readonly sessionId: SessionId;
-  readonly epoch: LeaderEpoch;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Who owns a shard, and what its reader needs besides the owner's own objects. */
-export interface ShardClaim {
-  readonly sessionId: SessionId;
-  /** 1 at the first claim, one more with each change of owner. */
-  readonly epoch: LeaderEpoch;
-  /** Undefined: the shard starts empty, or the owner's own checkpoint covers it. */
-  readonly base: SectionBase | undefined;
-  /** By epoch. */
-  readonly prev: readonly PrevTerm[];
 }
 
 /** A topic as stored; the key carries its name. */

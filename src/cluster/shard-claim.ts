@@ -1,8 +1,36 @@
-// Words around a claim that both its planning and its transaction use.
+// What a claim of a shard says, and the words around it that its planning and its transaction share.
 import type { Revision } from "../kv/key-value-store.ts";
 import type { LeaderEpoch } from "../topic-partition.ts";
-import type { ShardClaim } from "./keys.ts";
 import type { SessionId } from "./session-id.ts";
+
+/** The checkpoint section from which the owner of a shard starts. */
+export interface SectionBase {
+  readonly objectKey: string;
+  readonly position: number;
+  readonly length: number;
+  /** The section holds every extent of the shard in flushes up to `n` of this session. */
+  readonly sessionId: SessionId;
+  readonly n: number;
+}
+
+/** An earlier term whose objects the shard still needs: flushes `from` to `to`, of them the extents with `epoch`. */
+export interface PrevTerm {
+  readonly sessionId: SessionId;
+  readonly epoch: LeaderEpoch;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Who owns a shard, and what its reader needs besides the owner's own objects. */
+export interface ShardClaim {
+  readonly sessionId: SessionId;
+  /** 1 at the first claim, one more with each change of owner. */
+  readonly epoch: LeaderEpoch;
+  /** Undefined: the shard starts empty, or the owner's own checkpoint covers it. */
+  readonly base: SectionBase | undefined;
+  /** By epoch. */
+  readonly prev: readonly PrevTerm[];
+}
 
 /** A claim as stored. */
 export interface StoredClaim {

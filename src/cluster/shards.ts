@@ -8,11 +8,11 @@ import { type DeadSession, type PlannedClaim, writeClaims } from "./claim-txn.ts
 import type { ClusterComponents } from "./cluster-components.ts";
 import { readCheckpointPointer, readHead } from "./head.ts";
 import type { MetadataImage } from "./image.ts";
-import { decodeClaim, type PrevTerm, type SectionBase, type ShardClaim } from "./keys.ts";
+import { decodeClaim } from "./keys.ts";
 import { ownerFor, SHARD_COUNT } from "./placement.ts";
 import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
-import type { LoadCheckpoint, SectionPlace, StoredClaim } from "./shard-claim.ts";
+import type { LoadCheckpoint, PrevTerm, SectionBase, SectionPlace, ShardClaim, StoredClaim } from "./shard-claim.ts";
 
 /** What became of the shards that were to be claimed. */
 export interface ClaimResult {

@@ -2,7 +2,7 @@
 // the section that `base` names, then replays the footers of the terms in `prev`. No LIST, no clock, no guess: what it
 // cannot read or does not add up is an error of that shard, and the claim stays as it was.
 import { LRUCache } from "lru-cache";
-import type { SectionBase } from "../cluster/keys.ts";
+import type { SectionBase } from "../cluster/shard-claim.ts";
 import type { Clock } from "../host/clock.ts";
 import type { BlockRef } from "../objects/block.ts";
 import {

@@ -17,8 +17,8 @@ import {
   encodeSession,
   encodeTopic,
   MetadataFormatError,
-  type ShardClaim,
 } from "../../src/cluster/keys.ts";
+import type { ShardClaim } from "../../src/cluster/shard-claim.ts";
 
 const keys = new ClusterKeys("prod");
 const sessionId = "0123456789abcdef01234567";

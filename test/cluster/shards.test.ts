@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { SessionFencedError } from "../../src/cluster/cluster-components.ts";
 import { commitHead, moveCheckpointPointer } from "../../src/cluster/head.ts";
-import { encodeClaim, type ShardClaim } from "../../src/cluster/keys.ts";
+import { encodeClaim } from "../../src/cluster/keys.ts";
 import { SHARD_COUNT } from "../../src/cluster/placement.ts";
 import type { Session } from "../../src/cluster/session.ts";
-import type { CheckpointFacts, LoadCheckpoint, SectionPlace } from "../../src/cluster/shard-claim.ts";
+import type { CheckpointFacts, LoadCheckpoint, SectionPlace, ShardClaim } from "../../src/cluster/shard-claim.ts";
 import { afterCheckpoint, claimShards, readClaims, rewriteClaims, shardsToLoad } from "../../src/cluster/shards.ts";
 import { World } from "./world.ts";
 
