@@ -93,7 +93,7 @@ function parseUuid(text: string | undefined, place: string): string {
 /** Decimal, hexadecimal after 0x, octal after 0; each may be negative. */
 function parseInteger(type: PrimitiveName, text: string | undefined, place: string): bigint {
   if (text === undefined || text === "") return 0n;
-  const match = /^(-?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]+)|(\d+))$/.exec(text);
+  const match = /^(-?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]+)|(0|[1-9]\d*))$/.exec(text);
   const [bits, isSigned] = INTEGER_BITS[type] ?? [0, true];
   if (match === null || bits === 0) throw new SchemaError(place, `default ${JSON.stringify(text)} is not an ${type}`);
   const [, sign, hex, octal, decimal] = match;
