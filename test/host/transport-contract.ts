@@ -223,5 +223,7 @@ async function readAll(connection: Connection): Promise<Uint8Array> {
 }
 
 function pattern(size: number, salt: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, index) => (index * 7 + salt + (index >>> 8)) & 0xff);
+  const bytes = new Uint8Array(size);
+  for (let index = 0; index < size; index++) bytes[index] = (index * 7 + salt + (index >>> 8)) & 0xff;
+  return bytes;
 }

@@ -1,6 +1,7 @@
 // What every side of the key-value store promises, as one suite: the memory store, the journal, and the real etcd. It
 // knows no clock: the subject lets leases expire and history be compacted. Each test works below a prefix of its own, so
 // that a store that outlives a test can be used.
+import { setMaxListeners } from "node:events";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   type KeyValueStore,
@@ -24,6 +25,7 @@ export interface KeyValueStoreSubject {
 }
 
 const signal = new AbortController().signal;
+setMaxListeners(0, signal);
 let prefixCount = 0;
 
 /** Declares the suite for one side. */
