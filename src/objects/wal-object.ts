@@ -83,6 +83,8 @@ export interface WalFooter {
 }
 
 const format = tailFormat({ magic: "KFSWALOB", version: 1, place: "wal footer" });
+// One for all footers: a buffer of its own would cost more than what a small flush writes into it.
+const footerWriter = new Writer();
 const MARKERS: readonly TransactionMarker[] = ["none", "abort", "commit"];
 const TRANSACTIONAL = 0x4;
 // The least an element takes: a flipped count is refused before anything is allocated for it.
@@ -95,7 +97,9 @@ const LOG_START_BYTES_MIN = 4;
  * @throws EncodeError or InvariantError if the footer breaks a rule of its own: a bug of the caller
  */
 export function encodeWalFooter(footer: WalFooter): Uint8Array {
-  const writer = new Writer();
+  const writer = footerWriter;
+  // Drops what a footer that was refused left behind.
+  writer.discard();
   const topics = new Map<TopicId, number>();
   for (const { topicId } of [...footer.extents, ...footer.logStarts]) {
     if (!topics.has(topicId)) topics.set(topicId, topics.size);
