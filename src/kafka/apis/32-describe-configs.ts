@@ -28,9 +28,10 @@ export const describeConfigs: ApiHandler<32> = {
   minVersion: 0,
   maxVersion: 4,
 
-  respond(request, _context, broker) {
+  respond(request, { apiVersion }, broker) {
+    const asked = { request, apiVersion };
     return createDescribeConfigsResponse({
-      results: request.resources.map((resource) => describeOne(resource, request, broker)),
+      results: request.resources.map((resource) => describeOne(resource, asked, broker)),
     });
   },
 
@@ -39,17 +40,19 @@ export const describeConfigs: ApiHandler<32> = {
   },
 };
 
-function describeOne(
-  resource: ResourceRequest,
-  request: DescribeConfigsRequest,
-  broker: BrokerServices,
-): ResourceResponse {
+/** The request with its version: `isDefault` is a field of version 0 alone. */
+interface Asked {
+  readonly request: DescribeConfigsRequest;
+  readonly apiVersion: number;
+}
+
+function describeOne(resource: ResourceRequest, asked: Asked, broker: BrokerServices): ResourceResponse {
   const { resourceType, resourceName, configurationKeys } = resource;
   try {
     const rows = rowsOf(resource, broker);
     const keys = new Set(configurationKeys ?? []);
     const chosen = keys.size === 0 ? rows : rows.filter(({ name }) => keys.has(name));
-    const configs = chosen.map((row) => resultOf(row, request));
+    const configs = chosen.map((row) => resultOf(row, asked));
     return createDescribeConfigsResult({ resourceType, resourceName, configs });
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
@@ -87,12 +90,12 @@ function rowsOf({ resourceType, resourceName }: ResourceRequest, broker: BrokerS
   return brokerConfigRows({ brokerId, advertised, settings });
 }
 
-function resultOf(row: ConfigRow, request: DescribeConfigsRequest): ResourceResponse["configs"][number] {
+function resultOf(row: ConfigRow, { request, apiVersion }: Asked): ResourceResponse["configs"][number] {
   return createDescribeConfigsResourceResult({
     name: row.name,
     value: row.value,
     readOnly: row.isReadOnly,
-    isDefault: row.source === ConfigSource.DEFAULT,
+    isDefault: apiVersion === 0 && row.source === ConfigSource.DEFAULT,
     configSource: row.source,
     configType: row.type,
     documentation: request.includeDocumentation ? row.documentation : null,

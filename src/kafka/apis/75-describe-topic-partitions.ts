@@ -74,6 +74,9 @@ function topicRow(
       createDescribeTopicPartitionsResponsePartition({
         ...partitionRow(image, topic, from + index),
         offlineReplicas: [],
+        // Nullable in the schema, and the Java admin client fails on null.
+        eligibleLeaderReplicas: [],
+        lastKnownElr: [],
       }),
     );
     const { topicId, isInternal } = topic;
