@@ -30,6 +30,8 @@ const NEVER = LONG_MAX.toString();
 const NO_EFFECT = "Kept for compatibility; it has no effect: ";
 const DISKLESS = `${NO_EFFECT}brokers keep no log files.`;
 const UNREPLICATED = `${NO_EFFECT}records are durable in object storage before they are acknowledged, not by replicas.`;
+const NOT_YET = "Kept, and not in force yet, because nothing is removed from a log yet: ";
+const AS_PRODUCED = `${NO_EFFECT}batches stay as their producer compressed them.`;
 const COMPRESSION = ["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"];
 
 /** All of them, by name. */
@@ -39,7 +41,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     type: "list",
     defaultValue: "delete",
     values: ["delete", "compact"],
-    doc: "What happens to old records: deleted by age and size, or all but the newest of each key.",
+    doc: `${NOT_YET}what happens to old records: deleted by age and size, or all but the newest of each key.`,
   },
   {
     name: "compression.gzip.level",
@@ -47,7 +49,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     defaultValue: "-1",
     min: -1,
     max: 9,
-    doc: "Level where the topic's compression is gzip; -1 is the codec's own default.",
+    doc: AS_PRODUCED,
   },
   {
     name: "compression.lz4.level",
@@ -55,14 +57,14 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     defaultValue: "9",
     min: 1,
     max: 17,
-    doc: "Level where the topic's compression is lz4.",
+    doc: AS_PRODUCED,
   },
   {
     name: "compression.type",
     type: "string",
     defaultValue: "producer",
     values: COMPRESSION,
-    doc: "Codec of stored batches; `producer` keeps what the producer chose.",
+    doc: AS_PRODUCED,
   },
   {
     name: "compression.zstd.level",
@@ -70,12 +72,12 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     defaultValue: "3",
     min: -131_072,
     max: 22,
-    doc: "Level where the topic's compression is zstd.",
+    doc: AS_PRODUCED,
   },
   long("delete.retention.ms", {
     defaultValue: "86400000",
     min: 0,
-    doc: "How long the mark of a deleted key outlives compaction, in ms.",
+    doc: `${NOT_YET}how long the mark of a deleted key outlives compaction, in ms.`,
   }),
   long("file.delete.delay.ms", { defaultValue: "60000", min: 0, doc: DISKLESS }),
   long("flush.messages", {
@@ -92,7 +94,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
   int("index.interval.bytes", {
     defaultValue: "4096",
     min: 0,
-    doc: "Bytes of records between two entries of a segment's index.",
+    doc: `${NOT_YET}bytes of records between two entries of a segment's index.`,
   }),
   { name: "leader.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
   long("local.retention.bytes", { defaultValue: "-2", min: -2, doc: DISKLESS }),
@@ -100,7 +102,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
   long("max.compaction.lag.ms", {
     defaultValue: NEVER,
     min: 1,
-    doc: "Longest time a record waits for compaction, in ms.",
+    doc: `${NOT_YET}longest time a record waits for compaction, in ms.`,
   }),
   int("max.message.bytes", { defaultValue: "1048588", min: 0, doc: "Largest record batch, in bytes." }),
   {
@@ -132,12 +134,12 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     defaultValue: "0.5",
     min: 0,
     max: 1,
-    doc: "Least share of the log that is not compacted before compaction runs.",
+    doc: `${NOT_YET}least share of the log that is not compacted before compaction runs.`,
   },
   long("min.compaction.lag.ms", {
     defaultValue: "0",
     min: 0,
-    doc: "Shortest time a record is kept from compaction, in ms.",
+    doc: `${NOT_YET}shortest time a record is kept from compaction, in ms.`,
   }),
   int("min.insync.replicas", { defaultValue: "1", min: 1, doc: UNREPLICATED }),
   { name: "preallocate", type: "boolean", defaultValue: "false", doc: DISKLESS },
@@ -147,14 +149,18 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
   long("retention.bytes", {
     defaultValue: "-1",
     min: -1,
-    doc: "Size of a partition above which its oldest records are deleted; -1 is no limit.",
+    doc: `${NOT_YET}size of a partition above which its oldest records are deleted; -1 is no limit.`,
   }),
   long("retention.ms", {
     defaultValue: "604800000",
     min: -1,
-    doc: "Age at which records are deleted, in ms; -1 is never.",
+    doc: `${NOT_YET}age at which records are deleted, in ms; -1 is never.`,
   }),
-  int("segment.bytes", { defaultValue: "67108864", min: 14, doc: "Size at which a segment is complete, in bytes." }),
+  int("segment.bytes", {
+    defaultValue: "67108864",
+    min: 14,
+    doc: `${NOT_YET}size at which a segment is complete, in bytes.`,
+  }),
   int("segment.index.bytes", { defaultValue: "10485760", min: 4, doc: DISKLESS }),
   long("segment.jitter.ms", { defaultValue: "0", min: 0, doc: DISKLESS }),
   long("segment.ms", { defaultValue: "604800000", min: 1, doc: DISKLESS }),

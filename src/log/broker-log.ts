@@ -2,7 +2,7 @@
 // again. Nothing outlives a session but immutable objects in the store.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
-import type { ImageFeed } from "../cluster/image-feed.ts";
+import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import { type Registration, Session } from "../cluster/session.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { claimableShards, claimShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
@@ -170,7 +170,7 @@ export class BrokerLog {
     const { log } = this.#parts.cluster;
     let served = false;
     // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
-    const unfollow = this.#followDeletions(sessionLog);
+    const unfollow = [this.#followDeletions(sessionLog), endWhenFenced(session, this.#parts.feed)];
     try {
       await this.#claimAndOpen(sessionLog, signal);
       this.#serving = sessionLog;
@@ -186,7 +186,7 @@ export class BrokerLog {
       }
     }
     if (!session.signal.aborted) await this.#endInOrder(sessionLog);
-    unfollow();
+    for (const end of unfollow) end();
     return served;
   }
 

@@ -130,6 +130,18 @@ it("refuses what was never committed when its session is fenced, and serves agai
   expect(await process.values("orders")).toEqual(["0:kept", "1:after"]);
 });
 
+it("learns without any traffic that its session was fenced", async () => {
+  const world = new LogWorld();
+  const process = await world.start();
+  const { sessionId } = firstSession(process);
+  const key = world.keys.session(sessionId);
+  await world.memoryKv.txn({ compare: [], then: [{ type: "delete", key }] }, { signal });
+  await world.clock.run({ until: () => !process.brokerLog.isServing });
+  await world.clock.run({ until: () => process.brokerLog.isServing });
+  expect(firstSession(process).sessionId).not.toBe(sessionId);
+  expect(world.clock.monotonicMs()).toBeLessThan(2_000);
+});
+
 it("gives a re-created topic a log of its own that begins at offset 0", async () => {
   const world = new LogWorld();
   const process = await world.start();
