@@ -84,7 +84,7 @@ function joinNew(turn: Turn, requestId: number, request: JoinRequest): void {
     ensureTimer(turn, memberTimer(memberId), deadlineMs);
     reply(turn, requestId, refusedJoin(ErrorCode.MEMBER_ID_REQUIRED, memberId));
   } else {
-    addMember(turn, requestId, request, memberId);
+    addMember(turn, request, { requestId, memberId });
   }
 }
 
@@ -99,7 +99,7 @@ function joinKnown(turn: Turn, requestId: number, request: JoinRequest): void {
   const { group } = turn;
   if (group.pendingMembers.has(request.memberId) && request.instanceId === null) {
     group.pendingMembers.delete(request.memberId);
-    addMember(turn, requestId, request, request.memberId);
+    addMember(turn, request, { requestId, memberId: request.memberId });
     return;
   }
   const refusal = validateMember(group, request);
@@ -135,7 +135,8 @@ function isSameProtocols(left: readonly GroupProtocol[], right: readonly GroupPr
   );
 }
 
-function addMember(turn: Turn, requestId: number, request: JoinRequest, memberId: string): void {
+function addMember(turn: Turn, request: JoinRequest, own: { requestId: number; memberId: string }): void {
+  const { requestId, memberId } = own;
   const { group } = turn;
   if (group.members.size === 0) group.protocolType = request.protocolType;
   stopExpiry(turn);

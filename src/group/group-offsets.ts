@@ -11,6 +11,7 @@ import type {
   FetchOffsetsRequest,
   GroupRecord,
   GroupState,
+  PartitionOffset,
 } from "./group.ts";
 import { validateMember } from "./group-members.ts";
 import { cancel, ensureTimer, enterPhase, persist, type Turn, touch } from "./group-turn.ts";
@@ -76,7 +77,7 @@ function commitPartition(turn: Turn, asked: CommitPartition, retentionMs: number
     const ageMs = Math.abs(commitTimestampMs - kept.commitTimestampMs);
     if (ageMs < group.settings.offsetsRetentionMs / REFRESHES_PER_RETENTION) return undefined;
   }
-  setOffset(group, topic, partition, committed);
+  setOffset(group, { topic, partition, committed });
   return { type: "offset", topic, partition, committed };
 }
 
@@ -96,7 +97,7 @@ function isSame(kept: CommittedOffset, committed: CommittedOffset): boolean {
 }
 
 /** Puts an offset in place of what the partition had. */
-export function setOffset(group: GroupState, topic: string, partition: number, committed: CommittedOffset): void {
+export function setOffset(group: GroupState, { topic, partition, committed }: PartitionOffset): void {
   const partitions = group.offsets.get(topic);
   if (partitions) partitions.set(partition, committed);
   else group.offsets.set(topic, new Map([[partition, committed]]));
@@ -132,7 +133,7 @@ export function isOfTopic(committed: CommittedOffset, topicId: TopicId | undefin
 }
 
 /** Every offset of the group, by topic in the order of their first commits. */
-export function allOffsets(group: GroupState): { topic: string; partition: number; committed: CommittedOffset }[] {
+export function allOffsets(group: GroupState): PartitionOffset[] {
   return [...group.offsets].flatMap(([topic, partitions]) =>
     [...partitions].map(([partition, committed]) => ({ topic, partition, committed })),
   );

@@ -25,7 +25,7 @@ export function recoverGroups(records: Iterable<AddressedRecord>, rules: Recover
       groups.set(groupId, group);
     }
     if (record.type === "group") restoreMembership(group, record.group);
-    else setOffset(group, record.topic, record.partition, record.committed);
+    else setOffset(group, record);
   }
   return groups;
 }

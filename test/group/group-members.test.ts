@@ -1,3 +1,4 @@
+// Names and limits of requests, each at the limit and one past it.
 import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { GroupRequest, JoinRequest } from "../../src/group/group.ts";

@@ -1,3 +1,4 @@
+// The partition of a group, against an exact computation of the hash of Java.
 import { expect, it } from "vitest";
 import { groupPartition } from "../../src/group/group-placement.ts";
 

@@ -1,6 +1,6 @@
 // OffsetCommit, versions 0 to 10. Commits a group's offsets; the answer leaves once they are durable. Metadata and leader
 // epoch come back from OffsetFetch as they were sent.
-// Refuses: topics and partitions that do not exist (3; from version 10 on, where topics come by id, 100), text over
+// It refuses: topics and partitions that do not exist (3; from version 10 on, where topics come by id, 100), text over
 // 4,096 bytes (12), commits by strangers (25), of old generations (22), during a rebalance's second half (27), by a
 // static member that was replaced (82), and of a generation of a group nobody knows (22; 69 from version 9 on).
 // Version 0 kept offsets in ZooKeeper once; here it is a commit like any other.

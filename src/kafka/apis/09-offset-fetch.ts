@@ -3,7 +3,7 @@
 // offset -1 and no error, so that `auto.offset.reset` applies; a group nobody knows has nothing committed. An offset of
 // a deleted topic's id does not exist for a new topic of that name. Nothing is pending without transactions, so
 // `requireStable` asks for what is always so.
-// Refuses: a topic id nobody has (100), a group that is coordinated elsewhere or being loaded (16, 15, 14).
+// It refuses: a topic id nobody has (100), a group that is coordinated elsewhere or being loaded (16, 15, 14).
 import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
 import {
   createOffsetFetchResponse,

@@ -1,6 +1,6 @@
 // FindCoordinator, versions 0 to 6. Says which broker coordinates a group: the one that leads the group's partition of
 // `__consumer_offsets`, which the first call creates. One key up to version 3, several with an error each from 4 on.
-// Refuses: groups that nobody leads yet (15, with node -1); transactional ids and share groups, which this broker does
+// It refuses: groups that nobody leads yet (15, with node -1); transactional ids and share groups, which this broker does
 // not coordinate, and unknown kinds of keys (42 with a sentence).
 import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
 import {

@@ -1,7 +1,7 @@
 // JoinGroup, versions 0 to 9. Enters or stays in a group; the answer waits until the rebalance has everybody. A client
 // without an id gets one with MEMBER_ID_REQUIRED from version 4 on (79); version 0 has no rebalance timeout and waits as
 // long as a session lasts; static members come with version 5, a leader that may skip its assignment with version 9.
-// Refuses: session timeouts outside 6 s to 30 min (26), names that are no names (24, 42), nothing in common with the
+// It refuses: session timeouts outside 6 s to 30 min (26), names that are no names (24, 42), nothing in common with the
 // group (23), full groups (81), unknown members (25), static members that were replaced (82).
 import {
   createJoinGroupResponse,

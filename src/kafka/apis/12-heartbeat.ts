@@ -1,5 +1,5 @@
 // Heartbeat, versions 0 to 4. Keeps a member's session alive and tells it of a rebalance (27). Never written to the log.
-// Refuses: unknown members (25), other generations (22), static members that were replaced (82).
+// It refuses: unknown members (25), other generations (22), static members that were replaced (82).
 import { createHeartbeatResponse } from "../../../generated/kafka/heartbeat-response.ts";
 import type { ApiHandler } from "../api-handler.ts";
 

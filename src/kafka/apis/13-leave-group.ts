@@ -1,6 +1,6 @@
 // LeaveGroup, versions 0 to 5. Removes members and starts a rebalance: one up to version 2, whose code is the answer's;
 // several with a code each from version 3 on, where an instance id without a member id is an administrator's removal.
-// Refuses: unknown members (25), static members that were replaced (82). The reason of version 5 is not kept.
+// It refuses: unknown members (25), static members that were replaced (82). The reason of version 5 is not kept.
 import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
 import { createLeaveGroupResponse, createMemberResponse } from "../../../generated/kafka/leave-group-response.ts";
 import type { ApiHandler } from "../api-handler.ts";

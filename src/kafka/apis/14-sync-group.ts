@@ -1,6 +1,6 @@
 // SyncGroup, versions 0 to 5. The leader brings the assignments, byte for byte what each member gets; followers wait for
 // them. The answers leave once the assignment is durable. A member the leader left out gets nothing.
-// Refuses: unknown members (25), other generations (22), a rebalance that started over (27), another protocol than the
+// It refuses: unknown members (25), other generations (22), a rebalance that started over (27), another protocol than the
 // group's (23, version 5), static members that were replaced (82), assignments over 1 MiB each (42) or 8 MiB (23).
 import { createSyncGroupResponse } from "../../../generated/kafka/sync-group-response.ts";
 import type { ApiHandler } from "../api-handler.ts";

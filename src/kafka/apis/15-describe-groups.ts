@@ -1,7 +1,7 @@
 // DescribeGroups, versions 0 to 6. Tells the state of groups and their members; metadata and assignments of a stable group
 // as they were sent. A group nobody knows is "Dead": without an error up to version 5, with GROUP_ID_NOT_FOUND (69) from
 // 6 on. Without authorisation everything a group supports is allowed, and said so when asked (version 3).
-// Refuses, per group: one that is coordinated elsewhere or being loaded (16, 15, 14).
+// It refuses, per group: one that is coordinated elsewhere or being loaded (16, 15, 14).
 import {
   createDescribedGroup,
   createDescribedGroupMember,

@@ -1,6 +1,6 @@
 // ListGroups, versions 0 to 5. The groups this broker coordinates, by state from version 4 on and by type from 5 on; both
 // filters ignore case, and an empty one lets everything through. Groups that only keep offsets have no protocol type.
-// Refuses: while a partition of groups is being taken over (14), so that no list is short without saying so.
+// It refuses: while a partition of groups is being taken over (14), so that no list is short without saying so.
 import { createListedGroup, createListGroupsResponse } from "../../../generated/kafka/list-groups-response.ts";
 import type { ApiHandler } from "../api-handler.ts";
 
