@@ -123,7 +123,8 @@ async function answerOne(
       partitionIndex,
       offset: place.offset,
       timestamp: place.timestampMs,
-      leaderEpoch: place.leaderEpoch,
+      // Not ignorable in the schema: older versions refuse to be written with it.
+      leaderEpoch: context.apiVersion >= 4 ? place.leaderEpoch : -1,
     });
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;

@@ -129,6 +129,7 @@ function created(topic: Topic): TopicResponse {
   return createCreatableTopicResult({
     name: topic.name,
     topicId: topic.topicId,
+    errorMessage: null,
     numPartitions: topic.partitionCount,
     replicationFactor: REPLICATION_FACTOR,
     configs: topicConfigRows(topic).map(({ name, value, isReadOnly, source }) =>

@@ -53,7 +53,7 @@ function describeOne(resource: ResourceRequest, asked: Asked, broker: BrokerServ
     const keys = new Set(configurationKeys ?? []);
     const chosen = keys.size === 0 ? rows : rows.filter(({ name }) => keys.has(name));
     const configs = chosen.map((row) => resultOf(row, asked));
-    return createDescribeConfigsResult({ resourceType, resourceName, configs });
+    return createDescribeConfigsResult({ errorMessage: null, resourceType, resourceName, configs });
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
     return refused(resource, error);
