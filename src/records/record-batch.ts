@@ -182,9 +182,21 @@ export class RecordBatchView {
     return this.bytes.subarray(BATCH_HEADER_BYTES);
   }
 
+  /** The first int64 field that a number cannot hold and whose getter therefore throws; undefined if there is none. */
+  unsafeField(): "baseOffset" | "baseTimestamp" | "maxTimestamp" | "producerId" | undefined {
+    if (!this.#isSafe(BatchField.BASE_OFFSET)) return "baseOffset";
+    if (!this.#isSafe(BatchField.BASE_TIMESTAMP)) return "baseTimestamp";
+    if (!this.#isSafe(BatchField.MAX_TIMESTAMP)) return "maxTimestamp";
+    return this.#isSafe(BatchField.PRODUCER_ID) ? undefined : "producerId";
+  }
+
   /** Computes the CRC-32C of the bytes it covers: from the attributes to the end. */
   computeCrc(): number {
     return crc32c(this.bytes.subarray(BatchField.ATTRIBUTES));
+  }
+
+  #isSafe(at: number): boolean {
+    return isSafeInt64(int64FromHalves(this.#view.getInt32(at), this.#view.getUint32(at + 4)));
   }
 
   #int64(at: number, field: string): number {

@@ -83,7 +83,9 @@ export function validateProducedBatch(bytes: Uint8Array, rules: ProduceRules): R
   }
   const crc = batch.computeCrc();
   if (crc !== batch.crc) throw corrupt(`the batch carries checksum ${batch.crc}, its bytes have ${crc}`);
+  if (!isCompression(batch.compression)) throw unsupportedCompression(`no codec has number ${batch.compression}`);
   checkCounts(batch);
+  checkInt64s(batch);
   if (rules.fromClient && batch.isControl) throw invalidRecord("clients may not write control records");
   checkProducer(batch, rules.fromClient);
   return checkRecords(batch, rules);
@@ -95,12 +97,8 @@ function onlyBatch(bytes: Uint8Array, rules: ProduceRules): RecordBatchView {
   const magic = firstMagic(bytes);
   if (magic !== BATCH_MAGIC) throw invalidRecord(`the batch has magic ${magic}, not ${BATCH_MAGIC}`);
   const batch = new RecordBatchView(bytes);
-  const codec = batch.compression;
-  if (!isCompression(codec) || (codec === Compression.ZSTD && !rules.allowZstd)) {
-    throw new KafkaError(
-      ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-      `this version of the request does not know compression codec ${codec}`,
-    );
+  if (batch.compression === Compression.ZSTD && !rules.allowZstd) {
+    throw unsupportedCompression("this version of the request does not know zstd");
   }
   if (hasWholeBatch(bytes, batch.sizeInBytes)) throw invalidRecord("more than one record batch for a partition");
   return batch;
@@ -117,6 +115,14 @@ function hasWholeBatch(bytes: Uint8Array, start: number): boolean {
   const magic = bytes[start + BatchField.MAGIC];
   if (magic !== undefined && magic > BATCH_MAGIC) throw corrupt(`a batch has magic ${magic}, which does not exist`);
   return sizeInBytes !== undefined;
+}
+
+/** Kafka takes all 64 bits; here a number has to hold them. No clock and no broker gives out such values. */
+function checkInt64s(batch: RecordBatchView): void {
+  const field = batch.unsafeField();
+  if (field === undefined) return;
+  const code = field.endsWith("Timestamp") ? ErrorCode.INVALID_TIMESTAMP : ErrorCode.INVALID_RECORD;
+  throw new KafkaError(code, `${field} of the batch is outside the safe range of int64`);
 }
 
 function checkCounts(batch: RecordBatchView): void {
@@ -229,6 +235,10 @@ class RecordErrors {
     const message = `${this.#count} records are refused, the first at index ${first.batchIndex}: ${first.message}`;
     throw new RecordsRefusedError(this.#code, message, this.#errors);
   }
+}
+
+function unsupportedCompression(message: string): KafkaError {
+  return new KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, message);
 }
 
 function invalidRecord(message: string): KafkaError {
