@@ -10,14 +10,14 @@ import type { BrokerServices, RequestContext } from "./api-handler.ts";
  * @throws KafkaError REQUEST_TIMED_OUT then: what becomes of the work is unknown
  */
 export async function withAdminDeadline<T>(
-  { clock, settings }: BrokerServices,
-  { signal }: RequestContext,
+  change: { broker: BrokerServices; context: RequestContext; timeoutMs?: number },
   work: (signal: AbortSignal) => Promise<T>,
-  timeoutMs = settings.adminTimeoutMs,
 ): Promise<T> {
+  const { clock, settings } = change.broker;
+  const { timeoutMs = settings.adminTimeoutMs } = change;
   const limitMs = Math.max(0, Math.min(timeoutMs, settings.adminTimeoutMs));
   try {
-    return await withDeadline(clock, limitMs, "a change of topics", signal, work);
+    return await withDeadline(clock, limitMs, "a change of the cluster", change.context.signal, work);
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error;
     throw new KafkaError(ErrorCode.REQUEST_TIMED_OUT, error.message, { cause: error });

@@ -84,7 +84,7 @@ export interface ApiHandler<K extends ApiKey> {
   /**
    * Answers a request; null sends no frame at all (Produce with acks 0). Called in arrival order of the connection's
    * requests and never waiting for an earlier one: whatever must happen in arrival order happens before the first await.
-   * A thrown {@link KafkaError} becomes `refuse(…)`; {@link CloseConnectionError} closes; any other error is a bug: the
+   * A thrown {@link KafkaError} becomes `refuse(…)`, a ConnectionEndError closes; any other error is a bug: the
    * connection is closed and the error reported.
    */
   respond(
@@ -98,8 +98,3 @@ export interface ApiHandler<K extends ApiKey> {
 
 /** A handler of any key, as the dispatcher keeps it. */
 export type AnyApiHandler = { [K in ApiKey]: ApiHandler<K> }[ApiKey];
-
-/** Thrown by a handler whose request has no answer but the end of the connection. */
-export class CloseConnectionError extends Error {
-  override readonly name = "CloseConnectionError";
-}

@@ -9,8 +9,15 @@ import { DecodeError } from "../wire/decode-error.ts";
 import { Reader } from "../wire/reader.ts";
 import { Writer } from "../wire/writer.ts";
 import type { Answer } from "./answer-queue.ts";
-import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "./api-handler.ts";
-import { type AnyApiHandler, type ApiKey, CloseConnectionError, type RequestContext } from "./api-handler.ts";
+import type {
+  AnyApiHandler,
+  ApiHandler,
+  ApiKey,
+  BrokerServices,
+  RequestContext,
+  RequestOf,
+  ResponseOf,
+} from "./api-handler.ts";
 import { unknownApiVersionsVersion } from "./apis/18-api-versions.ts";
 import type { Peer } from "./connection.ts";
 import { ConnectionEndError } from "./connection-end.ts";
@@ -126,7 +133,6 @@ function refusal(
   failed: { request: RequestOf<ApiKey>; context: RequestContext; error: unknown },
 ): ResponseOf<ApiKey> {
   const { request, context, error } = failed;
-  if (error instanceof CloseConnectionError) throw new ConnectionEndError("refused", error.message, { cause: error });
   if (!(error instanceof KafkaError)) throw error;
   const response = route.handler.refuse(request, error, context);
   if (response === null) throw new ConnectionEndError("refused", error.message, { cause: error });

@@ -25,11 +25,11 @@ import { type ProduceRules, RecordsRefusedError, validateProducedBatch } from ".
 import {
   type ApiHandler,
   type BrokerServices,
-  CloseConnectionError,
   type RequestContext,
   type RequestOf,
   type ResponseOf,
 } from "../api-handler.ts";
+import { ConnectionEndError } from "../connection-end.ts";
 import { asksForLeader, findLog, findTopic, knownErrorCode, LeaderHints, type TopicName } from "../partition-lookup.ts";
 
 type ProduceRequest = RequestOf<0>;
@@ -60,10 +60,11 @@ export const produce: ApiHandler<0> = {
     const appends = request.topicData.map((topic) => appendTopic(topic, context, broker));
     const all = Promise.all(appends.map((ofTopic) => Promise.all(ofTopic)));
     context.retainRequest(all);
-    const outcomes = await within(request.timeoutMs, all, appends, broker);
+    const outcomes = await within(request.timeoutMs, { all, appends, broker });
     if (request.acks === 0) {
       const failed = outcomes.flat().find((outcome) => "error" in outcome);
-      if (failed) throw new CloseConnectionError("a batch produced with acks 0 was refused", { cause: failed.error });
+      if (failed)
+        throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed.error });
       return null;
     }
     return responseOf(request, outcomes, { context, broker });
@@ -76,7 +77,9 @@ export const produce: ApiHandler<0> = {
         createTopicProduceResponse({
           name,
           topicId,
-          partitionResponses: partitionData.map(({ index }) => refusedPartition(index, error, error.code)),
+          partitionResponses: partitionData.map(({ index }) =>
+            refusedPartition(error, { index, errorCode: error.code }),
+          ),
         }),
       ),
     });
@@ -155,13 +158,16 @@ function boundMs(configured: number): number {
 /** The outcomes, or REQUEST_TIMED_OUT for each append that is not committed after `timeoutMs`: unknown, as far as told. */
 async function within(
   timeoutMs: number,
-  all: Promise<Outcome[][]>,
-  appends: readonly (readonly Promise<Outcome>[])[],
-  { clock }: BrokerServices,
+  committing: {
+    all: Promise<Outcome[][]>;
+    appends: readonly (readonly Promise<Outcome>[])[];
+    broker: BrokerServices;
+  },
 ): Promise<Outcome[][]> {
+  const { all, appends, broker } = committing;
   let cancel = () => {};
   const timeout = new Promise<"timed out">((resolve) => {
-    cancel = clock.setTimer(Math.max(0, timeoutMs), () => resolve("timed out"));
+    cancel = broker.clock.setTimer(Math.max(0, timeoutMs), () => resolve("timed out"));
   });
   const first = await Promise.race([all, timeout]);
   cancel();
@@ -188,7 +194,11 @@ function responseOf(
       });
       const id = name === "" ? topicId : image.topic(name)?.topicId;
       const isHinted = context.apiVersion >= FIRST_LEADER_HINT_VERSION && asksForLeader(code) && id !== undefined;
-      return refusedPartition(index, outcome.error, code, isHinted ? hints.hint(id, index) : undefined);
+      return refusedPartition(outcome.error, {
+        index,
+        errorCode: code,
+        leader: isHinted ? hints.hint(id, index) : undefined,
+      });
     });
     return createTopicProduceResponse({ name, topicId, partitionResponses });
   });
@@ -208,11 +218,10 @@ function appendedPartition(index: number, result: AppendResult): PartitionRespon
 }
 
 function refusedPartition(
-  index: number,
   error: KafkaError,
-  errorCode: ErrorCode,
-  leader?: { leaderId: number; leaderEpoch: number },
+  told: { index: number; errorCode: ErrorCode; leader?: { leaderId: number; leaderEpoch: number } | undefined },
 ): PartitionResponse {
+  const { index, errorCode, leader } = told;
   const recordErrors = error instanceof RecordsRefusedError ? error.recordErrors : [];
   return createPartitionProduceResponse({
     index,

@@ -108,7 +108,7 @@ async function byName(
     validateTopicName(name);
     if (!isCreating || isInternal(name)) return unknownName(name);
     const partitionCount = broker.settings.defaultPartitionCount;
-    const topic = await withAdminDeadline(broker, context, (signal) =>
+    const topic = await withAdminDeadline({ broker, context }, (signal) =>
       broker.topics.create({ name, partitionCount, configs: new Map() }, { signal }),
     );
     broker.log.info("topic created on first use", { topic: name, topicId: topic.topicId, partitionCount });

@@ -57,11 +57,8 @@ async function createOne(
   try {
     const partitionCount = partitionCountOf(topicRequest, context, broker);
     const configs = configsOf(topicRequest);
-    const topic = await withAdminDeadline(
-      broker,
-      context,
-      (signal) => broker.topics.create({ name, partitionCount, configs }, { signal, validateOnly }),
-      timeoutMs,
+    const topic = await withAdminDeadline({ broker, context, timeoutMs }, (signal) =>
+      broker.topics.create({ name, partitionCount, configs }, { signal, validateOnly }),
     );
     if (!validateOnly) broker.log.info("topic created", { topic: name, topicId: topic.topicId, partitionCount });
     return created(topic);

@@ -60,7 +60,7 @@ async function deleteOne(
     requireUnambiguous(target, targets);
     const topic = findTopic(broker.image(), name === null ? { topicId } : { name });
     const named = name === null ? { topicId } : { name };
-    await withAdminDeadline(broker, context, (signal) => broker.topics.delete(named, { signal }), timeoutMs);
+    await withAdminDeadline({ broker, context, timeoutMs }, (signal) => broker.topics.delete(named, { signal }));
     broker.log.info("topic deleted", { topic: topic.name, topicId: topic.topicId });
     return createDeletableTopicResult({ name: topic.name, topicId: topic.topicId });
   } catch (error) {

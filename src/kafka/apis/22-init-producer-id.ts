@@ -19,7 +19,7 @@ export const initProducerId: ApiHandler<22> = {
 
   async respond(request, context, broker) {
     if (request.transactionalId !== null) throw refusalOf(request.transactionalId, request);
-    const producerId = await withAdminDeadline(broker, context, (signal) => broker.producerIds.next({ signal }));
+    const producerId = await withAdminDeadline({ broker, context }, (signal) => broker.producerIds.next({ signal }));
     return createInitProducerIdResponse({ producerId, producerEpoch: 0 });
   },
 
