@@ -1,5 +1,6 @@
 // What every side of the object store promises, as one suite: memory, a folder, and a real S3 server. Each test works
 // below a prefix of its own, so that a store that outlives a test can be used.
+import { setMaxListeners } from "node:events";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type ObjectStore, ObjectStoreError, type ObjectStoreErrorKind } from "../../src/object-store/object-store.ts";
 
@@ -12,6 +13,7 @@ export interface ObjectStoreSubject {
 type SetUp = () => Promise<{ store: ObjectStore; at: (key: string) => string }>;
 
 const signal = new AbortController().signal;
+setMaxListeners(0, signal);
 const replace = { signal, ifAbsent: false };
 const create = { signal, ifAbsent: true };
 let prefixCount = 0;
