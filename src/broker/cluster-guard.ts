@@ -1,8 +1,9 @@
 // Bucket and metadata store must belong together: the `cluster-id` object names the cluster whose heads name its objects.
 // A start that would serve one cluster's metadata over another's objects is refused, with what to do.
-import { type ClusterComponents } from "../cluster/cluster-components.ts";
+import { untilAnswered } from "../cluster/attempts.ts";
+import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { ensureClusterIdentity, type StoredClusterIdentity } from "../cluster/cluster-identity.ts";
-import { withDeadline } from "../host/clock.ts";
+import { DeadlineError, sleep, withDeadline } from "../host/clock.ts";
 import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import { type ClusterIdObject, decodeClusterIdObject, encodeClusterIdObject } from "../objects/cluster-id-object.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
@@ -20,17 +21,24 @@ export interface ClusterGuardParts {
   readonly signal: AbortSignal;
 }
 
+/** One call of the store. */
 const STORE_TIMEOUT_MS = 10_000;
+/** A store that cannot be reached for this long ends the start: long enough for a restart of the store itself. */
+const START_PATIENCE_MS = 30_000;
+const RETRY_PAUSE_MS = 500;
 
 /**
  * Reads or creates the cluster's identity on both sides, and lifts the revision noted in the store.
- * @throws ClusterMismatchError when they do not belong together
+ * @throws ClusterMismatchError when they do not belong together; the store's error when it stays out of reach
  */
 export async function guardCluster(parts: ClusterGuardParts): Promise<StoredClusterIdentity> {
   const { cluster, store, objectKeys, signal } = parts;
   const key = objectKeys.clusterId;
   const known = await readObject(parts);
-  const stored = await cluster.kv.get(cluster.keys.cluster, { signal });
+  const what = "read of the identity of the cluster";
+  const stored = await untilAnswered(cluster, { what, signal }, (call) =>
+    cluster.kv.get(cluster.keys.cluster, { signal: call }),
+  );
   if (known && !stored.entry) {
     throw new ClusterMismatchError(
       `${key} names cluster ${known.clusterId}, but the metadata store knows no cluster: it is another one, or it lost its content`,
@@ -40,11 +48,33 @@ export async function guardCluster(parts: ClusterGuardParts): Promise<StoredClus
   if (known) requireSame(key, known, identity);
   const { clusterId, generation, revision } = identity;
   const bytes = encodeClusterIdObject({ clusterId, generation, revision: Math.max(revision, known?.revision ?? 0) });
-  await withDeadline(cluster.clock, STORE_TIMEOUT_MS, `put of ${key}`, signal, (attempt) =>
-    store.put(key, [bytes], { ifAbsent: false, signal: attempt }),
-  );
+  await patiently(parts, `put of ${key}`, (attempt) => store.put(key, [bytes], { ifAbsent: false, signal: attempt }));
   return identity;
 }
+
+/** Repeats a call whose failure may pass, for as long as a start may wait. */
+async function patiently<T>(
+  { cluster, signal }: ClusterGuardParts,
+  what: string,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { clock, log } = cluster;
+  const startedMs = clock.monotonicMs();
+  for (;;) {
+    try {
+      return await withDeadline(clock, STORE_TIMEOUT_MS, what, signal, call);
+    } catch (error) {
+      signal.throwIfAborted();
+      const mayPass =
+        error instanceof DeadlineError || (error instanceof ObjectStoreError && mayPassKinds.has(error.kind));
+      if (!mayPass || clock.monotonicMs() - startedMs > START_PATIENCE_MS) throw error;
+      log.warn("the object store does not answer, trying again", { what, error });
+      await sleep(clock, RETRY_PAUSE_MS, signal);
+    }
+  }
+}
+
+const mayPassKinds: ReadonlySet<string> = new Set(["unavailable", "unknown"]);
 
 function requireSame(key: string, known: ClusterIdObject, identity: StoredClusterIdentity): void {
   const { clusterId, generation, revision } = identity;
@@ -58,13 +88,11 @@ function requireSame(key: string, known: ClusterIdObject, identity: StoredCluste
   }
 }
 
-async function readObject({ cluster, store, objectKeys, signal }: ClusterGuardParts): Promise<ClusterIdObject | null> {
+async function readObject(parts: ClusterGuardParts): Promise<ClusterIdObject | null> {
+  const { store, objectKeys } = parts;
   const key = objectKeys.clusterId;
   try {
-    const bytes = await withDeadline(cluster.clock, STORE_TIMEOUT_MS, `get of ${key}`, signal, (attempt) =>
-      store.get(key, { signal: attempt }),
-    );
-    return decodeClusterIdObject(bytes);
+    return decodeClusterIdObject(await patiently(parts, `get of ${key}`, (signal) => store.get(key, { signal })));
   } catch (error) {
     if (error instanceof ObjectStoreError && error.kind === "not-found") return null;
     throw error;

@@ -46,13 +46,14 @@ export class Fold {
   /** Applies one record: a null value removes the key. */
   apply(change: FoldChange): void {
     const name = foldKey(change.key);
-    const key = change.key.slice();
+    // Copies, even of a Buffer, so that no key pins the flush it came in.
+    const key = new Uint8Array(change.key);
     const old = this.#entries.get(name);
     if (old) this.#bytes -= old.key.length + old.value.length;
     if (change.value === null) {
       this.#entries.delete(name);
     } else {
-      const value = change.value.slice();
+      const value = new Uint8Array(change.value);
       this.#entries.set(name, { key, value });
       this.#bytes += key.length + value.length;
     }

@@ -43,8 +43,8 @@ export function sealFlush(items: readonly PendingItem[], sessionId: string, flus
     if (appends) appends.push(item);
     else byPartition.set(item.partition, [item]);
   }
-  // Not zeroed: every byte is written below.
-  const body: Uint8Array = Buffer.allocUnsafeSlow(bodyBytes);
+  // Not zeroed: every byte is written below. Not a Buffer either: its slice() is a view, which callers take for a copy.
+  const body = new Uint8Array(Buffer.allocUnsafeSlow(bodyBytes).buffer);
   const sealer = new Sealer(body, sessionId, flush);
   for (const [partition, appends] of byPartition) sealer.addExtent(partition, appends);
   const footer = encodeWalFooter({
