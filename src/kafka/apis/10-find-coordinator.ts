@@ -1,7 +1,7 @@
 // FindCoordinator, versions 0 to 6. Says which broker coordinates a group: the one that leads the group's partition of
 // `__consumer_offsets`, which the first call creates. One key up to version 3, several with an error each from 4 on.
-// It refuses: groups that nobody leads yet (15, with node -1); transactional ids and share groups, which this broker does
-// not coordinate, and unknown kinds of keys (42 with a sentence).
+// It refuses: groups that nobody leads yet (15, with node -1); transactional ids, for good, as InitProducerId does (53);
+// share groups, which this broker does not coordinate, and unknown kinds of keys (42), all with a sentence.
 import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
 import {
   type Coordinator,
@@ -40,7 +40,7 @@ export const findCoordinator: ApiHandler<10> = {
 
 async function find(key: string, keyType: number, broker: BrokerServices): Promise<Coordinator> {
   try {
-    if (keyType !== KeyType.GROUP) throw new KafkaError(ErrorCode.INVALID_REQUEST, refusalOf(keyType));
+    if (keyType !== KeyType.GROUP) throw refusalOf(keyType);
     const { brokerId, host, port } = await broker.groups.findCoordinator(key);
     return createCoordinator({ key, nodeId: brokerId, host, port });
   } catch (error) {
@@ -49,10 +49,16 @@ async function find(key: string, keyType: number, broker: BrokerServices): Promi
   }
 }
 
-function refusalOf(keyType: number): string {
-  if (keyType === KeyType.TRANSACTION) return "this broker does not coordinate transactions yet";
-  if (keyType === KeyType.SHARE) return "this broker does not coordinate share groups yet";
-  return `there is no kind of coordinator with the number ${keyType}`;
+function refusalOf(keyType: number): KafkaError {
+  if (keyType === KeyType.TRANSACTION) {
+    const text = "this broker does not coordinate transactions yet";
+    return new KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, text);
+  }
+  const text =
+    keyType === KeyType.SHARE
+      ? "this broker does not coordinate share groups yet"
+      : `there is no kind of coordinator with the number ${keyType}`;
+  return new KafkaError(ErrorCode.INVALID_REQUEST, text);
 }
 
 function refused(key: string, error: KafkaError): Coordinator {
