@@ -11,7 +11,6 @@ import {
   BATCH_OVERHEAD_BYTES,
   BATCH_RECORDS_MAX,
   BatchField,
-  batchSizeAt,
   firstMagic,
   NO_PRODUCER,
   NO_TIMESTAMP,
@@ -108,13 +107,11 @@ function onlyBatch(bytes: Uint8Array, rules: ProduceRules): RecordBatchView {
 function hasWholeBatch(bytes: Uint8Array, start: number): boolean {
   const remaining = bytes.length - start;
   if (remaining < BATCH_OVERHEAD_BYTES) return false;
-  const sizeInBytes = batchSizeAt(bytes, start);
-  if (sizeInBytes !== undefined && sizeInBytes < BATCH_OVERHEAD_BYTES + LENGTH_MIN) {
-    throw corrupt(`a batch announces ${sizeInBytes - BATCH_OVERHEAD_BYTES} bytes, less than ${LENGTH_MIN}`);
-  }
+  const length = new DataView(bytes.buffer, bytes.byteOffset + start).getInt32(BatchField.LENGTH);
+  if (length < LENGTH_MIN) throw corrupt(`a batch announces ${length} bytes, less than ${LENGTH_MIN}`);
   const magic = bytes[start + BatchField.MAGIC];
   if (magic !== undefined && magic > BATCH_MAGIC) throw corrupt(`a batch has magic ${magic}, which does not exist`);
-  return sizeInBytes !== undefined;
+  return length <= remaining - BATCH_OVERHEAD_BYTES;
 }
 
 /** Kafka takes all 64 bits; here a number has to hold them. No clock and no broker gives out such values. */

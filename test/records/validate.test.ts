@@ -62,6 +62,7 @@ describe("the frame of a produced batch", () => {
   it.each([
     ["a negative length", with32(8, -1), ErrorCode.CORRUPT_MESSAGE],
     ["a length of 13", with32(8, 13), ErrorCode.CORRUPT_MESSAGE],
+    ["a length of 13, cut off", with32(8, 13).subarray(0, 12), ErrorCode.CORRUPT_MESSAGE],
     ["a length of 48, one less than a header", with32(8, 48), ErrorCode.CORRUPT_MESSAGE],
     ["magic 0", with32(16, 0x00_00_00_00), ErrorCode.INVALID_RECORD],
     ["magic 1", with32(16, 0x01_00_00_00), ErrorCode.INVALID_RECORD],

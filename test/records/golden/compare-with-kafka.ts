@@ -22,6 +22,7 @@ const known: readonly (readonly [RegExp, string])[] = [
     "a malformed record ends the walk; Kafka may go on to the next, or fail with an unknown server error",
   ],
   [/is malformed.*compressed; Kafka 0$/s, "Kafka does not check that the parts of a compressed record fill it"],
+  [/base offset of a produced batch.*Kafka -1$/s, "Kafka fails on an unknown codec first"],
   [/hold no whole record batch.*Kafka -1$/s, "a length near 2^31 overflows in Kafka"],
   [/no codec has number [567]/, "Kafka fails with an unknown server error"],
   [/the broker allows 1000000/, "a bound of this broker"],
