@@ -23,6 +23,8 @@ interface Reference {
 /** Writes one message after the other. What {@link finish} returned is never written again. */
 export class Writer {
   #slab: Buffer;
+  /** Length of the slab; beside it because a field is read faster than a Buffer's length. */
+  #slabBytes = SLAB_BYTES;
   #view: DataView;
   /** Where the present message starts in the slab. What lies before belongs to finished messages. */
   #start = 0;
@@ -64,8 +66,9 @@ export class Writer {
   /** A signed byte. */
   int8(value: number): void {
     if ((value << 24) >> 24 !== value) throw outOfRange(value, "int8");
-    const position = this.#advance(1);
-    this.#view.setInt8(position, value);
+    if (this.#position + 1 > this.#slabBytes) this.#grow(1);
+    this.#view.setInt8(this.#position, value);
+    this.#position += 1;
   }
 
   /** One byte, 0 or 1. */
@@ -77,37 +80,42 @@ export class Writer {
   /** A signed 16-bit integer. */
   int16(value: number): void {
     if ((value << 16) >> 16 !== value) throw outOfRange(value, "int16");
-    const position = this.#advance(2);
-    this.#view.setInt16(position, value);
+    if (this.#position + 2 > this.#slabBytes) this.#grow(2);
+    this.#view.setInt16(this.#position, value);
+    this.#position += 2;
   }
 
   /** An unsigned 16-bit integer. */
   uint16(value: number): void {
     if ((value & 0xffff) !== value) throw outOfRange(value, "uint16");
-    const position = this.#advance(2);
-    this.#view.setUint16(position, value);
+    if (this.#position + 2 > this.#slabBytes) this.#grow(2);
+    this.#view.setUint16(this.#position, value);
+    this.#position += 2;
   }
 
   /** A signed 32-bit integer. */
   int32(value: number): void {
     if ((value | 0) !== value) throw outOfRange(value, "int32");
-    const position = this.#advance(4);
-    this.#view.setInt32(position, value);
+    if (this.#position + 4 > this.#slabBytes) this.#grow(4);
+    this.#view.setInt32(this.#position, value);
+    this.#position += 4;
   }
 
   /** An unsigned 32-bit integer. */
   uint32(value: number): void {
     if (value >>> 0 !== value) throw outOfRange(value, "uint32");
-    const position = this.#advance(4);
-    this.#view.setUint32(position, value);
+    if (this.#position + 4 > this.#slabBytes) this.#grow(4);
+    this.#view.setUint32(this.#position, value);
+    this.#position += 4;
   }
 
   /** A signed 64-bit integer within the safe range of a number. */
   int64(value: number): void {
     if (!Number.isSafeInteger(value)) throw outOfRange(value, "the safe part of int64");
-    const position = this.#advance(8);
-    this.#view.setInt32(position, Math.floor(value / 0x1_0000_0000));
-    this.#view.setInt32(position + 4, value | 0);
+    if (this.#position + 8 > this.#slabBytes) this.#grow(8);
+    this.#view.setInt32(this.#position, Math.floor(value / 0x1_0000_0000));
+    this.#view.setInt32(this.#position + 4, value | 0);
+    this.#position += 8;
   }
 
   /** A signed 64-bit integer of the generator's override table: the whole range. */
@@ -119,8 +127,9 @@ export class Writer {
 
   /** An IEEE 754 double. */
   float64(value: number): void {
-    const position = this.#advance(8);
-    this.#view.setFloat64(position, value);
+    if (this.#position + 8 > this.#slabBytes) this.#grow(8);
+    this.#view.setFloat64(this.#position, value);
+    this.#position += 8;
   }
 
   /** A uuid from Kafka's text form. */
@@ -134,8 +143,9 @@ export class Writer {
   /** An unsigned LEB128 of the 32-bit pattern of `value`. */
   uvarint(value: number): void {
     if (value >= 0 && value < 0x80) {
-      const position = this.#advance(1);
-      this.#view.setInt8(position, value);
+      if (this.#position + 1 > this.#slabBytes) this.#grow(1);
+      this.#view.setInt8(this.#position, value);
+      this.#position += 1;
       return;
     }
     this.#putUvarint(this.#advance(uvarintSize(value)), value);
@@ -275,7 +285,7 @@ export class Writer {
   /** A tag section of which no field is known: only what was kept from a decoded message. */
   unknownTags(tags: readonly UnknownTag[] | null): void {
     if (tags === null) {
-      this.uvarint(0);
+      this.int8(0);
       return;
     }
     this.tagCount(0, tags);
@@ -387,7 +397,7 @@ export class Writer {
    * named: both may be new afterwards.
    */
   #advance(length: number): number {
-    if (this.#position + length > this.#slab.length) this.#grow(length);
+    if (this.#position + length > this.#slabBytes) this.#grow(length);
     const position = this.#position;
     this.#position = position + length;
     return position;
@@ -399,6 +409,7 @@ export class Writer {
     const slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + length)));
     this.#slab.copy(slab, 0, this.#start, this.#position);
     this.#slab = slab;
+    this.#slabBytes = slab.length;
     this.#view = new DataView(slab.buffer);
     this.#start = 0;
     this.#position = written;

@@ -175,3 +175,41 @@ describe("tags", () => {
     expect(() => written((writer) => writer.unknownTagsBelow([tag(3)], 0, 3))).toThrow("both a known field");
   });
 });
+
+describe("the end of the slab", () => {
+  const writes: readonly (readonly [name: string, write: (writer: Writer) => void])[] = [
+    ["int8", (writer) => writer.int8(-3)],
+    ["bool", (writer) => writer.bool(true)],
+    ["int16", (writer) => writer.int16(-300)],
+    ["uint16", (writer) => writer.uint16(60_000)],
+    ["int32", (writer) => writer.int32(-70_000)],
+    ["uint32", (writer) => writer.uint32(4_000_000_000)],
+    ["int64", (writer) => writer.int64(-(2 ** 40))],
+    ["int64Big", (writer) => writer.int64Big(-(1n << 60n))],
+    ["float64", (writer) => writer.float64(0.1)],
+    ["uuid", (writer) => writer.uuid("AAECAwQFBgcICQoLDA0ODw")],
+    ["uvarint", (writer) => writer.uvarint(3_000_000)],
+    ["short uvarint", (writer) => writer.uvarint(5)],
+    ["varint", (writer) => writer.varint(-3_000_000)],
+    ["varlong", (writer) => writer.varlong(-(2 ** 50))],
+    ["string", (writer) => writer.string("topic")],
+    ["long string", (writer) => writer.string("é".repeat(60))],
+    ["compactString", (writer) => writer.compactString("topic")],
+    ["not ASCII", (writer) => writer.compactString("tópic")],
+    ["bytes", (writer) => writer.bytes(Uint8Array.of(1, 2, 3))],
+    ["a tag", (writer) => writer.closeTag(writer.openTag(1))],
+    ["a reserved int32", (writer) => writer.patchInt32(writer.reserveInt32(), 7)],
+  ];
+
+  it.each(writes)("does not change what %s writes, wherever it falls", (_name, write) => {
+    const expected = Buffer.from(written(write)).toString("hex");
+    for (let before = 64 * 1024 - 130; before <= 64 * 1024; before += 1) {
+      const bytes = written((writer) => {
+        for (let at = 0; at < before; at += 1) writer.int8(1);
+        write(writer);
+      });
+      expect(Buffer.from(bytes).toString("hex", before)).toBe(expected);
+      expect(bytes.subarray(0, before).every((byte) => byte === 1)).toBe(true);
+    }
+  });
+});
