@@ -5,11 +5,12 @@ MAKEFLAGS += --no-print-directory
 
 # How long the long targets run; each can be set on the command line, as in `make sim SEEDS=2000`.
 SEEDS ?= 200
-SECONDS_PER_FUZZ ?= 60
+FUZZ_SECONDS ?= 60
 KILLS ?= 3
 
 # Programs of node_modules, without the start-up time of npx.
 BIN := node_modules/.bin
+BENCHES := $(wildcard bench/codecs.ts bench/records.ts bench/broker.ts)
 BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) tsconfig.json tsconfig.build.json package-lock.json
 
 .PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
@@ -21,7 +22,7 @@ help: ## Print this list (needs nothing)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Start one broker at 127.0.0.1:39092 on an in-memory store and print commands to try (needs Node and npm)
-	@exec node dist/src/main/kafscale.js serve --kafka-addr 127.0.0.1:39092 --metrics-addr 127.0.0.1:39093 --examples
+	@exec node dist/src/main/kafscale.js serve --kafka-addr 127.0.0.1:39092 --metrics-addr 127.0.0.1:39093 --log-level error --examples
 
 build: deps dist/src/main/kafscale.js ## Compile src into dist, if something changed (needs Node and npm)
 
@@ -63,11 +64,11 @@ test: deps ## Run the unit, property, contract, tidy and short simulation tests 
 sim: deps ## Simulate SEEDS=200 schedules with faults, or replay one with SEED=x (needs Node and npm)
 	@SEEDS='$(SEEDS)' SEED='$(SEED)' $(BIN)/tsx test/sim/run.ts
 
-fuzz: deps ## Throw damaged bytes at every decoder for SECONDS_PER_FUZZ=60 seconds (needs Node and npm)
-	@FUZZ_SECONDS='$(SECONDS_PER_FUZZ)' $(BIN)/tsx test/fuzz/run.ts
+fuzz: deps ## Throw damaged bytes at every decoder for FUZZ_SECONDS=60 seconds (needs Node and npm)
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' $(BIN)/tsx test/fuzz/run.ts
 
 bench: build ## Print speed as ratios against other implementations in the same run (needs Node and npm)
-	@$(BIN)/tsx bench/run.ts
+	@for bench in $(BENCHES); do $(BIN)/tsx $$bench || exit 1; done
 
 tools: deps ## Put the Kafka programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, apt-get)
 	@$(BIN)/tsx scripts/tools.ts

@@ -24,7 +24,7 @@ const campaign = [
   { name: "install", command: ["node", "scripts/prepare.mjs"] },
   { name: "tools", command: ["make", "tools"] },
   { name: "sim", command: ["make", "sim", `SEEDS=${process.env.SEEDS ?? 200_000}`] },
-  { name: "fuzz", command: ["make", "fuzz", `SECONDS_PER_FUZZ=${process.env.SECONDS_PER_FUZZ ?? 3600}`] },
+  { name: "fuzz", command: ["make", "fuzz", `FUZZ_SECONDS=${process.env.FUZZ_SECONDS ?? 3600}`] },
   {
     name: "test-e2e",
     command: ["make", "test-e2e", `KILLS=${process.env.KILLS ?? 50}`],

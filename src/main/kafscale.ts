@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+// The one binary. Today it has one verb, `serve`; what it cannot read or does not know ends with a line and exit code 1 or 2.
+import { Command } from "@commander-js/extra-typings";
+import { embeddedBrokerSettings } from "../broker/broker-settings.ts";
+import { serve } from "./serve.ts";
+import { readServeSettings, type ServeFlags, type ServeSettings } from "./settings-from-env.ts";
+import { startErrorLine } from "./start-error.ts";
+
+const serveExamples = `
+Examples:
+  $ kafscale serve                                   one broker at 127.0.0.1:9092, records in memory
+  $ kafscale serve --data-dir ./data                 the same, records kept in a folder
+  $ kafscale serve --kafka-addr :9092 --advertised-host kafka.example.org
+                                                     reachable from other machines under that name
+
+Each flag has a variable; the flag wins. No other variable of the environment is read.
+  KAFSCALE_BROKER_ADDR  KAFSCALE_METRICS_ADDR  KAFSCALE_BROKER_HOST  KAFSCALE_BROKER_PORT  KAFSCALE_BROKER_ID
+  KAFSCALE_DATA_DIR  KAFSCALE_USE_MEMORY_S3  KAFSCALE_AUTO_CREATE_TOPICS  KAFSCALE_AUTO_CREATE_PARTITIONS
+  KAFSCALE_LOG_LEVEL  POD_NAME (its ordinal is the broker id)
+`;
+
+async function runServe(flags: ServeFlags & { examples?: true | undefined }): Promise<void> {
+  let settings: ServeSettings | undefined;
+  try {
+    settings = readServeSettings(flags);
+    process.exitCode = await serve(settings, { isShowingExamples: flags.examples ?? false });
+  } catch (error) {
+    process.stderr.write(`kafscale: ${startErrorLine(error, settings)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+const program = new Command("kafscale")
+  .description("A Kafka-compatible broker that keeps every record in object storage before it acknowledges it.")
+  .version(embeddedBrokerSettings.version)
+  .showSuggestionAfterError();
+
+program
+  .command("serve")
+  .description("start one broker and keep it running until SIGTERM or Ctrl-C; a second signal ends it at once")
+  .option("--data-dir <folder>", "keep records and metadata in this folder (default: in memory)")
+  .option("--kafka-addr <host:port>", "where Kafka clients connect (default: 127.0.0.1:9092)")
+  .option("--metrics-addr <host:port>", "where /metrics, /healthz and /readyz are served (default: 127.0.0.1:9093)")
+  .option("--advertised-host <name>", "host that clients are told (default: that of --kafka-addr)")
+  .option("--advertised-port <port>", "port that clients are told (default: that of --kafka-addr)")
+  .option("--broker-id <number>", "node id in the Kafka protocol (default: 0)")
+  .option("--auto-create-topics <boolean>", "create topics that clients ask for (default: true)")
+  .option("--auto-create-partitions <number>", "partitions of topics that are created without a count (default: 1)")
+  .option("--log-level <level>", "debug, info, warn or error (default: warn)")
+  .option("--examples", "print commands to try once the broker is ready")
+  .addHelpText("after", serveExamples)
+  .action(runServe);
+
+await program.parseAsync();

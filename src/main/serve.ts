@@ -1,0 +1,141 @@
+// One life of `kafscale serve`: parts, broker, ports, and the ways it ends: a signal, a broken store, or a bug.
+import { Broker } from "../broker/broker.ts";
+import { type BrokerSettings, embeddedBrokerSettings } from "../broker/broker-settings.ts";
+import { healthRoutes } from "../host/health-routes.ts";
+import { openHttpPort } from "../host/http-port.ts";
+import type { Log } from "../host/log.ts";
+import { createPinoLog } from "../host/pino-log.ts";
+import { PrometheusMetrics } from "../host/prometheus-metrics.ts";
+import { type Adapters, openAdapters } from "./adapters.ts";
+import { exampleText } from "./examples.ts";
+import type { ServeSettings } from "./settings-from-env.ts";
+
+/** After a stop, how long anything may keep the process from ending. */
+const EXIT_GRACE_MS = 2_000;
+
+/** A signal that aborts at the first SIGINT or SIGTERM. The second one ends the process where it stands. */
+function stopSignal(log: Log): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals, number: number) => {
+    if (controller.signal.aborted) process.exit(128 + number);
+    log.info("stopping", { signal: name });
+    controller.abort(new Error(`stopped by ${name}`));
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return controller.signal;
+}
+
+/** A bug ends the process at once: what it would do next rests on a state that nobody knows. */
+function endOnBugs(): void {
+  const end = (error: unknown) => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`${JSON.stringify({ level: "fatal", msg: "the process ends after a bug", error: text })}\n`);
+    process.exit(1);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}
+
+function brokerSettings(settings: ServeSettings): BrokerSettings {
+  const { brokerId, kafkaListener, advertised, isAutoCreateEnabled, autoCreatePartitionCount } = settings;
+  return {
+    ...embeddedBrokerSettings,
+    brokerId,
+    listener: kafkaListener,
+    advertised,
+    kafka: {
+      ...embeddedBrokerSettings.kafka,
+      isAutoCreateEnabled,
+      defaultPartitionCount: autoCreatePartitionCount,
+    },
+  };
+}
+
+/** What a person should know before the first record, as log lines. */
+function warnOfSettings(settings: ServeSettings, log: Log): void {
+  const { dataDir, kafkaListener, unreadVariables } = settings;
+  if (dataDir === undefined) log.warn("records and metadata are in memory and end with this process");
+  else log.info("records and metadata are in a folder", { dataDir });
+  const isLoopback = /^(127\.|::1$|localhost$)/.test(kafkaListener.host);
+  if (!isLoopback)
+    log.warn("anybody who reaches the listener may read and write: there is no authentication yet", {
+      ...kafkaListener,
+    });
+  if (unreadVariables.length > 0) log.warn("these variables are set and not read", { variables: unreadVariables });
+}
+
+/** Resolves when `signal` aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** What the readiness probe is told, or nothing when the broker serves. */
+function reasonNotReady(broker: Broker | undefined, signal: AbortSignal): string | undefined {
+  if (signal.aborted) return "the broker stops";
+  if (broker === undefined) return "the broker starts";
+  return broker.isReady ? undefined : "the broker has no session: it registers a new one";
+}
+
+/** Runs a broker between opened and closed parts, until `signal` aborts or it cannot go on. */
+async function runBroker(
+  settings: ServeSettings,
+  adapters: Adapters,
+  options: { readonly signal: AbortSignal; readonly onReady: (broker: Broker) => void },
+): Promise<void> {
+  const { signal, onReady } = options;
+  try {
+    const broker = await Broker.start(brokerSettings(settings), adapters.components, { signal });
+    try {
+      onReady(broker);
+      await Promise.race([aborted(signal), broker.failed, adapters.failed]);
+    } finally {
+      await broker.stop();
+    }
+  } finally {
+    await adapters.close();
+  }
+}
+
+/**
+ * Serves until a signal asks for the end.
+ * @returns the exit code of the process
+ * @throws when the start fails, or the broker could not go on; the message is for a person
+ */
+export async function serve(
+  settings: ServeSettings,
+  options: { readonly isShowingExamples: boolean },
+): Promise<number> {
+  const { logLevel, metricsListener, dataDir } = settings;
+  const log = createPinoLog({ level: logLevel });
+  endOnBugs();
+  const signal = stopSignal(log);
+  warnOfSettings(settings, log);
+  const metrics = new PrometheusMetrics();
+  metrics.addProcessMetrics();
+  let running: Broker | undefined;
+  const routes = healthRoutes(metrics, () => reasonNotReady(running, signal));
+  const http = await openHttpPort({ address: metricsListener, routes });
+  const onReady = (broker: Broker) => {
+    running = broker;
+    if (!options.isShowingExamples) return;
+    const facts = { bootstrap: broker.address, metrics: http.address, dataDir, readyMs: performance.now() };
+    process.stdout.write(exampleText({ version: embeddedBrokerSettings.version, ...facts }));
+  };
+  try {
+    const adapters = await openAdapters({ dataDir, log, metrics });
+    await runBroker(settings, adapters, { signal, onReady });
+  } catch (error) {
+    // A start that a signal interrupted fails with the signal's reason, and that is no failure.
+    if (error !== signal.reason) throw error;
+  } finally {
+    await http.close();
+    setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
+  }
+  log.info("stopped");
+  if (options.isShowingExamples) process.stdout.write("Stopped.\n");
+  return 0;
+}
