@@ -79,7 +79,7 @@ const utf8 = new TextDecoder();
 const noHeaders: readonly RecordHeader[] = [];
 
 /** The headers of the record a cursor stands on. Bytes of a key that are not UTF-8 become U+FFFD, as in Java. */
-export function headersOf(cursor: RecordCursor): readonly RecordHeader[] {
+function headersOf(cursor: RecordCursor): readonly RecordHeader[] {
   if (cursor.headerCount === 0) return noHeaders;
   const reader = new Reader(cursor.bytes, cursor.headersStart);
   const headers: RecordHeader[] = [];

@@ -1,38 +1,15 @@
 // The codecs: what is written is read, damage is refused, and nothing grows past its bound.
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { compressFrameSync } from "lz4-napi";
-import { compressSync } from "snappy";
 import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
-import { KafkaError } from "../../src/kafka-error.ts";
 import { Compression, compress, decompress, decompressedBytesMax } from "../../src/records/compression.ts";
-import { COMPRESSED_BLOCKS_MAX } from "../../src/records/compression-limits.ts";
 import { compressZstd, decompressZstd, nativeZstd, wasmZstd } from "../../src/records/compression-zstd.ts";
+import { joinBytes } from "../../src/records/join-bytes.ts";
+import { refusal, sampleText } from "./sample-batches.ts";
 
 const codecs = Object.entries(Compression).filter(([, codec]) => codec !== Compression.NONE);
 const MIB = 1024 * 1024;
-
-/** Text that compresses about as well as records do. */
-function sampleText(length: number): Uint8Array {
-  let text = "";
-  for (let index = 0; text.length < length; index += 1) text += `{"id":${index},"user":"u${(index * 7919) % 1000}"},`;
-  return new TextEncoder().encode(text.slice(0, length));
-}
-
-function refusal(action: () => unknown): ErrorCode | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    expect(error).toBeInstanceOf(KafkaError);
-    return (error as KafkaError).code;
-  }
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
-}
 
 describe.each(codecs)("%s", (_, codec) => {
   it("gives back what was compressed, of every length", () => {
@@ -108,79 +85,9 @@ describe.each(codecs)("%s", (_, codec) => {
 
 describe("gzip", () => {
   it("reads concatenated members as one body, and counts them towards one bound", () => {
-    const body = concat(gzipSync("one, "), gzipSync("two"));
+    const body = joinBytes([gzipSync("one, "), gzipSync("two")]);
     expect(new TextDecoder().decode(decompress(Compression.GZIP, body))).toBe("one, two");
     expect(refusal(() => decompress(Compression.GZIP, body, { bytesMax: 7 }))).toBe(ErrorCode.CORRUPT_MESSAGE);
-  });
-});
-
-describe("snappy", () => {
-  it("reads one raw block without framing", () => {
-    const bytes = sampleText(5000);
-    expect(decompress(Compression.SNAPPY, compressSync(bytes))).toEqual(Uint8Array.from(bytes));
-  });
-
-  it("reads framed streams that were appended to each other", () => {
-    const body = concat(compress(Compression.SNAPPY, sampleText(40)), compress(Compression.SNAPPY, sampleText(70_000)));
-    const expected = concat(sampleText(40), sampleText(70_000));
-    expect(Buffer.compare(decompress(Compression.SNAPPY, body), expected)).toBe(0);
-  });
-
-  it("cuts blocks of 32 KiB behind a header of version 1", () => {
-    const body = compress(Compression.SNAPPY, new Uint8Array(32 * 1024 + 1));
-    const view = new DataView(body.buffer, body.byteOffset);
-    expect([...body.subarray(0, 16)]).toEqual([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
-    expect(16 + 4 + view.getInt32(16) + 4 + view.getInt32(20 + view.getInt32(16))).toBe(body.length);
-  });
-
-  it("refuses a block that announces 4 GiB before anything is allocated for it", () => {
-    const lie = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x61);
-    expect(refusal(() => decompress(Compression.SNAPPY, lie))).toBe(ErrorCode.CORRUPT_MESSAGE);
-  });
-
-  it("refuses one block more than is allowed", () => {
-    const block = compressSync(Uint8Array.of(7)) as Uint8Array;
-    const framed = concat(Uint8Array.of(0, 0, 0, block.length), block);
-    const body = (count: number) =>
-      concat(compress(Compression.SNAPPY, new Uint8Array()), ...Array(count).fill(framed));
-    expect(decompress(Compression.SNAPPY, body(COMPRESSED_BLOCKS_MAX)).length).toBe(COMPRESSED_BLOCKS_MAX);
-    expect(refusal(() => decompress(Compression.SNAPPY, body(COMPRESSED_BLOCKS_MAX + 1)))).toBe(
-      ErrorCode.CORRUPT_MESSAGE,
-    );
-  });
-});
-
-describe("lz4", () => {
-  const bytes = sampleText(5000);
-
-  it("reads frames with checksums of blocks and content, and refuses them when one is wrong", () => {
-    const frame = compressFrameSync(Buffer.from(bytes), { blockChecksums: true, contentChecksum: true });
-    expect(Buffer.compare(decompress(Compression.LZ4, frame), bytes)).toBe(0);
-    for (const fromEnd of [1, 4, 9, 12]) {
-      const damaged = Uint8Array.from(frame);
-      damaged[damaged.length - fromEnd] = (damaged[damaged.length - fromEnd] as number) ^ 1;
-      expect(refusal(() => decompress(Compression.LZ4, damaged))).toBe(ErrorCode.CORRUPT_MESSAGE);
-    }
-  });
-
-  it("takes a wrong header checksum only in magic 0, and writes it there as old clients do", () => {
-    const broken = compress(Compression.LZ4, bytes, { isMagic0: true });
-    const sound = compress(Compression.LZ4, bytes);
-    expect(broken.findIndex((byte, index) => byte !== sound[index])).toBe(6);
-    expect(Buffer.compare(decompress(Compression.LZ4, broken, { isMagic0: true }), bytes)).toBe(0);
-    expect(Buffer.compare(decompress(Compression.LZ4, sound, { isMagic0: true }), bytes)).toBe(0);
-    expect(refusal(() => decompress(Compression.LZ4, broken))).toBe(ErrorCode.CORRUPT_MESSAGE);
-  });
-
-  it("reads frames that follow each other", () => {
-    const body = concat(compress(Compression.LZ4, bytes), compress(Compression.LZ4, bytes));
-    expect(decompress(Compression.LZ4, body).length).toBe(2 * bytes.length);
-  });
-
-  it("refuses linked blocks, as Java's reader does", () => {
-    const frame = Uint8Array.from(compress(Compression.LZ4, bytes));
-    frame[4] = (frame[4] as number) & ~0x20;
-    expect(refusal(() => decompress(Compression.LZ4, frame, { isMagic0: true }))).toBe(ErrorCode.CORRUPT_MESSAGE);
   });
 });
 
@@ -188,8 +95,8 @@ describe("zstd", () => {
   it("reads frames that follow each other, with skippable ones between", () => {
     const skippable = Uint8Array.of(0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3);
     const frame = compress(Compression.ZSTD, sampleText(50));
-    const body = concat(skippable, frame, skippable, frame);
-    expect(Buffer.compare(decompress(Compression.ZSTD, body), concat(sampleText(50), sampleText(50)))).toBe(0);
+    const body = joinBytes([skippable, frame, skippable, frame]);
+    expect(Buffer.compare(decompress(Compression.ZSTD, body), joinBytes([sampleText(50), sampleText(50)]))).toBe(0);
   });
 
   it("refuses an announced size that the blocks do not have", () => {

@@ -65,3 +65,10 @@ export function refusal(action: () => unknown): ErrorCode | undefined {
     return error.code;
   }
 }
+
+/** Text that compresses about as well as records do. */
+export function sampleText(length: number): Uint8Array {
+  let text = "";
+  for (let index = 0; text.length < length; index += 1) text += `{"id":${index},"user":"u${(index * 7919) % 1000}"},`;
+  return new TextEncoder().encode(text.slice(0, length));
+}
