@@ -2,7 +2,7 @@
 // Refuses unknown members, static members that were replaced, and names that are too long or not text.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../kafka-error.ts";
-import type { GroupProtocol, GroupRequest, GroupState, LeavingMember } from "./group.ts";
+import type { GroupProtocol, GroupRequest, GroupState, JoinRequest, LeavingMember } from "./group.ts";
 import type { GroupSettings } from "./group-settings.ts";
 
 /** NONE for a member; UNKNOWN_MEMBER_ID, or FENCED_INSTANCE_ID when another process took its instance id over. */
@@ -57,12 +57,7 @@ export function validateRequest(request: GroupRequest, settings: GroupSettings):
       validateSessionTimeout(request.sessionTimeoutMs, settings);
       validateMemberNames(request, settings);
       validateName("client id", request.clientId, settings.clientIdCharactersMax);
-      if (request.protocols.length > settings.memberProtocolsMax) {
-        throw new KafkaError(
-          ErrorCode.INVALID_REQUEST,
-          `a member names at most ${settings.memberProtocolsMax} protocols`,
-        );
-      }
+      validateProtocols(request, settings);
       break;
     case "sync":
     case "heartbeat":
@@ -83,6 +78,15 @@ function validateSessionTimeout(sessionTimeoutMs: number, settings: GroupSetting
   if (sessionTimeoutMs >= sessionTimeoutMinMs && sessionTimeoutMs <= sessionTimeoutMaxMs) return;
   const text = `session timeout ${sessionTimeoutMs} ms is outside ${sessionTimeoutMinMs} to ${sessionTimeoutMaxMs} ms`;
   throw new KafkaError(ErrorCode.INVALID_SESSION_TIMEOUT, text);
+}
+
+function validateProtocols({ protocolType, protocols }: JoinRequest, settings: GroupSettings): void {
+  const { memberProtocolsMax, protocolNameCharactersMax } = settings;
+  if (protocols.length > memberProtocolsMax) {
+    throw new KafkaError(ErrorCode.INVALID_REQUEST, `a member names at most ${memberProtocolsMax} protocols`);
+  }
+  validateName("protocol type", protocolType, protocolNameCharactersMax);
+  for (const { name } of protocols) validateName("protocol name", name, protocolNameCharactersMax);
 }
 
 function validateMemberNames(member: LeavingMember, settings: GroupSettings): void {

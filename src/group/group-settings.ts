@@ -36,6 +36,7 @@ export interface GroupSettings {
   readonly memberIdCharactersMax: number;
   readonly clientIdCharactersMax: number;
   readonly instanceIdCharactersMax: number;
+  readonly protocolNameCharactersMax: number;
 }
 
 /** The defaults. Where Kafka has the same limit, its default is taken. */
@@ -58,4 +59,5 @@ export const defaultGroupSettings: GroupSettings = {
   memberIdCharactersMax: 255,
   clientIdCharactersMax: 255,
   instanceIdCharactersMax: 249,
+  protocolNameCharactersMax: 255,
 };

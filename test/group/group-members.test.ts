@@ -74,4 +74,12 @@ describe("names and limits of group requests", () => {
     expect(requestCode({ ...join, protocols })).toBe(ErrorCode.NONE);
     expect(requestCode({ ...join, protocols: [...protocols, ...join.protocols] })).toBe(ErrorCode.INVALID_REQUEST);
   });
+
+  it("protocols have names and types of at most 255 characters", () => {
+    const named = (name: string) => ({ ...join, protocols: [{ name, metadata: new Uint8Array(0) }] });
+    expect(requestCode(named("p".repeat(255)))).toBe(ErrorCode.NONE);
+    expect(requestCode(named("p".repeat(256)))).toBe(ErrorCode.INVALID_REQUEST);
+    expect(requestCode({ ...join, protocolType: "t".repeat(255) })).toBe(ErrorCode.NONE);
+    expect(requestCode({ ...join, protocolType: "t".repeat(256) })).toBe(ErrorCode.INVALID_REQUEST);
+  });
 });

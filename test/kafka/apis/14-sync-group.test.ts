@@ -74,6 +74,23 @@ describe("SyncGroup", () => {
     },
   );
 
+  it("makes a group durable that is as large as it may be", async () => {
+    const protocols = { range: new Uint8Array(1024 * 1024 - 64).fill(1) };
+    const connections = await Promise.all(Array.from({ length: 8 }, () => world.connect()));
+    const members = connections.map((connection) => new GroupMember(connection, "large"));
+    const joins = await complete(client, Promise.all(members.map((member) => member.join({ protocols }))));
+    expect(joins.map(({ errorCode }) => errorCode)).toEqual(Array.from({ length: 8 }, () => 0));
+    const leader = members.find(({ memberId }) => memberId === joins[0]?.leader);
+    const assignments = Object.fromEntries(
+      members.map(({ memberId }) => [memberId, new Uint8Array(1024 * 1024).fill(2)]),
+    );
+    const syncs = members.map((member) => member.sync(member === leader ? assignments : {}));
+    const synced = await complete(client, Promise.all(syncs));
+    expect(synced.map(({ errorCode, assignment }) => [errorCode, assignment.length])).toEqual(
+      Array.from({ length: 8 }, () => [0, 1024 * 1024]),
+    );
+  });
+
   it("ends the wait of a follower when the rebalance starts over", async () => {
     const [leader, follower] = await joinedPair("again");
     const waiting = follower.sync();
