@@ -1,6 +1,6 @@
 // A broker as a whole: what a stop keeps, leaves behind and answers, and what ends it.
 import { expect, it } from "vitest";
-import { createFindCoordinatorRequest } from "../../generated/testing/find-coordinator-request.ts";
+import { createDescribeClusterRequest } from "../../generated/testing/describe-cluster-request.ts";
 import { Broker } from "../../src/broker/broker.ts";
 import { embeddedBrokerSettings } from "../../src/broker/broker-settings.ts";
 import { silentLog } from "../../src/host/log.ts";
@@ -22,7 +22,7 @@ it("leaves no timer behind when it stops, whoever still waits for an answer", as
   const client = await world.connect();
   await client.createTopic("orders");
   expect((await client.produce({ topic: "orders" }, batchOf("last"))).errorCode).toBe(0);
-  const parked = client.send(apis.findCoordinator, 0, createFindCoordinatorRequest({ key: "group" }));
+  const parked = client.send(apis.describeCluster, 0, createDescribeClusterRequest({}));
   const outcome = parked.then(
     () => "answered",
     () => "closed",
