@@ -3,9 +3,9 @@
 // format version. When the sync of a name has failed, nobody knows what the disk holds: from then on every write is
 // refused, and no failed sync is tried again. Emptied folders stay.
 import { ensureFolder, type FileSystem, type FolderLock, fileErrorCode, fileExists } from "../host/file-system.ts";
+import { refuseIfAborted } from "./call-refusal.ts";
 import { FolderListing } from "./folder-listing.ts";
 import { folderPathOf, type NameStyle, pathOf } from "./folder-path.ts";
-import { refuseIfAborted } from "./memory.ts";
 import { checkListLimit, checkObjectCount, checkObjectKey } from "./object-key.ts";
 import {
   type ByteRange,

@@ -1,5 +1,6 @@
 // The object store in memory: S3's promises for one process, gone with it. The twin of S3 in tests and simulations, and
 // the store of a playground.
+import { refuseIfAborted } from "./call-refusal.ts";
 import { checkListLimit, checkObjectCount, checkObjectKey } from "./object-key.ts";
 import {
   type ByteRange,
@@ -78,12 +79,6 @@ export class MemoryObjectStore implements ObjectStore {
     if (!bytes) throw new ObjectStoreError("not-found", `there is no object ${key}`);
     return bytes;
   }
-}
-
-/** Fails with `unavailable` when the caller gave up before anything was done. */
-export function refuseIfAborted(signal: AbortSignal, what: string): void {
-  if (!signal.aborted) return;
-  throw new ObjectStoreError("unavailable", `${what} was given up before it was begun`, { cause: signal.reason });
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {
