@@ -1,10 +1,13 @@
 // How `make test-e2e` runs the tests: one file after the other, because each starts programs that need both cores.
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { reporters } from "./vitest.reporters.ts";
 
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
+    // Programs are found by their usual names, the pinned ones first.
+    env: { PATH: `${join(import.meta.dirname, ".tools", "bin")}:${process.env["PATH"] ?? ""}` },
     pool: "forks",
     fileParallelism: false,
     expect: { requireAssertions: true },

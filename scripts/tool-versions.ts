@@ -18,7 +18,7 @@ export const apacheKafkaDependencies: readonly Artifact[] = [
 export const clients39Dependencies: readonly Artifact[] = ["org.apache.kafka:kafka-clients:3.9.1"];
 
 /** kcat with the shared libraries that a small system may lack. */
-export const debianPackages: readonly string[] = [
+export const kcatPackages: readonly string[] = [
   "kcat",
   "librdkafka1",
   "libyajl2",
@@ -30,6 +30,9 @@ export const debianPackages: readonly string[] = [
   "libzstd1",
   "zlib1g",
 ];
+
+/** strace, which shows the system calls of the stores, with its libraries. */
+export const stracePackages: readonly string[] = ["strace", "libunwind8", "liblzma5"];
 
 /** A newer librdkafka than kcat's, through its Python binding. */
 export const pythonPackages: readonly string[] = ["confluent-kafka==2.16.1"];
@@ -74,13 +77,20 @@ export function commandWrappers(toolsFolder: string): readonly (readonly [string
         `#!/bin/sh\nexec java -Xms64m -Xmx512m -XX:TieredStopAtLevel=1 -cp '${jars}' ${className} "$@"\n`,
       ] as const,
   );
-  const kcatRoot = join(toolsFolder, "kcat", "root");
-  const kcat = [
+  const debian = ["kcat", "strace"].map((name) => [name, debianWrapper(toolsFolder, name)] as const);
+  return [...java, ...debian];
+}
+
+/** Starts a program that was unpacked beside its own libraries. */
+function debianWrapper(toolsFolder: string, name: string): string {
+  return [
     "#!/bin/sh",
-    `R='${kcatRoot}'`,
+    `R='${join(toolsFolder, name, "root")}'`,
     'L=$(ls -d "$R"/usr/lib/*-linux-gnu* "$R"/lib/*-linux-gnu* 2>/dev/null | tr "\\n" ":")',
-    'LD_LIBRARY_PATH="$L$LD_LIBRARY_PATH" exec "$R/usr/bin/kcat" "$@"',
+    // Only the program itself: what it starts has to find the libraries of the system.
+    name === "strace"
+      ? `exec "$(ls /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* 2>/dev/null | head -n 1)" --library-path "$L" "$R/usr/bin/${name}" "$@"`
+      : `LD_LIBRARY_PATH="$L$LD_LIBRARY_PATH" exec "$R/usr/bin/${name}" "$@"`,
     "",
   ].join("\n");
-  return [...java, ["kcat", kcat]];
 }

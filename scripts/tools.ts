@@ -7,9 +7,10 @@ import {
   apacheKafkaDependencies,
   clients39Dependencies,
   commandWrappers,
-  debianPackages,
+  kcatPackages,
   mavenProject,
   pythonPackages,
+  stracePackages,
 } from "./tool-versions.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -50,23 +51,24 @@ function installJars(folderName: string, project: string): void {
   expectOk(runWithRetries("mvn", args), `the download of ${folderName} by Maven`);
 }
 
-function installKcat(): void {
+/** Unpacks Debian packages below `.tools/<name>/root` without installing them. */
+function installDebian(name: string, packages: readonly string[]): void {
   if (!hasProgram("apt-get", "--version") || !hasProgram("dpkg-deb", "--version")) {
-    throw new ToolError("apt-get and dpkg-deb are missing: kcat is taken from Debian's packages");
+    throw new ToolError(`apt-get and dpkg-deb are missing: ${name} is taken from Debian's packages`);
   }
-  const folder = freshFolder("kcat");
-  let download = runCommand("apt-get", ["download", ...debianPackages], { cwd: folder });
+  const folder = freshFolder(name);
+  let download = runCommand("apt-get", ["download", ...packages], { cwd: folder });
   if (!download.isOk) {
     // The package lists may be absent or old; refreshing them needs root, so a refusal is reported by the download.
     runWithRetries("apt-get", ["update"]);
-    download = runWithRetries("apt-get", ["download", ...debianPackages], { cwd: folder });
+    download = runWithRetries("apt-get", ["download", ...packages], { cwd: folder });
   }
-  expectOk(download, `the download of ${debianPackages.join(", ")} by apt-get (are the package lists there?)`);
+  expectOk(download, `the download of ${packages.join(", ")} by apt-get (are the package lists there?)`);
   const unpack = runCommand("sh", ["-c", 'for f in *.deb; do dpkg-deb -x "$f" root || exit 1; done; rm -f *.deb'], {
     cwd: folder,
   });
-  expectOk(unpack, "unpacking kcat");
-  expectOk(runCommand(join(toolsFolder, "bin", "kcat"), ["-V"]), "starting kcat");
+  expectOk(unpack, `unpacking ${name}`);
+  expectOk(runCommand(join(toolsFolder, "bin", name), ["-V"]), `starting ${name}`);
 }
 
 function installPython(): void {
@@ -96,7 +98,8 @@ const tools: readonly Tool[] = [
     contents: mavenProject(clients39Dependencies),
     install: () => installJars("kafka-3.9", mavenProject(clients39Dependencies)),
   },
-  { name: "kcat", contents: debianPackages.join(" "), install: installKcat },
+  { name: "kcat", contents: kcatPackages.join(" "), install: () => installDebian("kcat", kcatPackages) },
+  { name: "strace", contents: stracePackages.join(" "), install: () => installDebian("strace", stracePackages) },
   { name: "python", contents: [toolsFolder, ...pythonPackages].join(" "), install: installPython },
 ];
 

@@ -10,12 +10,6 @@ export type LeaderEpoch = number;
 /** A topic id as Kafka prints it: base64url of 16 bytes without padding, 22 characters (KIP-516). */
 export type TopicId = string;
 
-/** A partition by the topic's name, as clients before topic ids address it. */
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
-}
-
 /** A partition by the topic's id: what storage uses, so that a re-created topic shares nothing with its predecessor. */
 export interface TopicIdPartition {
   readonly topicId: TopicId;

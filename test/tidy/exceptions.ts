@@ -10,16 +10,50 @@ export interface Exception {
 }
 
 /** Files longer than 400 lines. */
-export const longFiles: readonly Exception[] = [];
+export const longFiles: readonly Exception[] = [
+  {
+    path: "src/wire/writer.ts",
+    atMost: 440,
+    because: "one cursor: its methods share the slab and nothing else could hold it",
+  },
+];
 
 /** Functions longer than 50 lines, as `path#name`. */
-export const longFunctions: readonly Exception[] = [];
+export const longFunctions: readonly Exception[] = [
+  {
+    path: "src/broker/broker.ts##start",
+    atMost: 60,
+    because: "the order of a start is one list, read from top to bottom",
+  },
+];
+
+const walkOfSchemas = "a walk over a schema hands the same four things down at every step";
 
 /** Functions with more than 3 parameters, as `path#name`. */
-export const manyParameters: readonly Exception[] = [];
+export const manyParameters: readonly Exception[] = [
+  { path: "codegen/parse.ts#parseElement", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/plan.ts#draftLayout", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/plan.ts#planLayout", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/decode.ts#decodeField", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/decode.ts#decodeArray", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/decode.ts#fillLoop", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/decode.ts#sized", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/encode.ts#primitiveCall", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/print/names.ts#wrapped", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/schemas/merge.ts#mergeFields", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/schemas/merge.ts#mergeField", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/schemas/merge.ts#mergeType", atMost: 4, because: walkOfSchemas },
+  { path: "codegen/schemas/merge.ts#mergeRange", atMost: 4, because: walkOfSchemas },
+  { path: "src/host/clock.ts#withDeadline", atMost: 5, because: "read in one line wherever something waits" },
+  { path: "src/log/wal-reader.ts#within", atMost: 4, because: "withDeadline with this file's own clock" },
+];
 
 /** Source files without a test file of their own name. */
-export const withoutOwnTest: readonly Exception[] = [];
+export const withoutOwnTest: readonly Exception[] = [
+  { path: "src/main/adapters.ts", because: "real parts of a real process: test/e2e/broker-start.test.ts" },
+  { path: "src/main/kafscale.ts", because: "the process itself: test/e2e/broker-start.test.ts" },
+  { path: "src/main/serve.ts", because: "the life of a process: test/e2e/broker-start.test.ts and demo.test.ts" },
+];
 
 /** Uses of a banned global. */
 export const bannedGlobals: readonly Exception[] = [];

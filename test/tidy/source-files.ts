@@ -20,7 +20,8 @@ function walk(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return skippedFolders.has(entry.name) ? [] : walk(path);
-    return entry.isFile() ? [path] : [];
+    const isScratch = entry.name.startsWith(".") && entry.name.endsWith(".ts");
+    return entry.isFile() && !isScratch ? [path] : [];
   });
 }
 
