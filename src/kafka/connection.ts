@@ -3,7 +3,7 @@
 // connection ends has a reason that is counted, and none of them is noticed by another connection.
 import type { ByteBudget } from "../host/byte-budget.ts";
 import type { Clock } from "../host/clock.ts";
-import type { Log } from "../host/log.ts";
+import { type Log, silentLog } from "../host/log.ts";
 import { StoppedError, TaskGroup } from "../host/tasks.ts";
 import type { Connection } from "../host/transport.ts";
 import { type Answer, AnswerQueue } from "./answer-queue.ts";
@@ -61,7 +61,8 @@ export class ClientConnection {
   constructor(stream: Connection, parts: ConnectionParts) {
     this.#stream = stream;
     this.#parts = parts;
-    this.#tasks = new TaskGroup(parts.log, (_name, error) => this.#end(error));
+    // Silent, because `#end` says it: that a client closes its side is no failure of a task.
+    this.#tasks = new TaskGroup(silentLog, (_name, error) => this.#end(error));
     const end = (error: unknown) => this.#end(error);
     this.#watch = new IdleWatch(parts.clock, parts.settings, end);
     this.#answers = new AnswerQueue(stream, {
