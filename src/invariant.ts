@@ -12,3 +12,11 @@ export class InvariantError extends Error {
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);
 }
+
+/** The broken invariant that an error stands for: the error itself or one of its causes. */
+export function brokenInvariant(error: unknown): InvariantError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof InvariantError) return cause;
+  }
+  return undefined;
+}

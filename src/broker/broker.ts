@@ -15,7 +15,7 @@ import type { Metrics } from "../host/metrics.ts";
 import type { Random } from "../host/random.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import type { Address, Transport } from "../host/transport.ts";
-import { InvariantError } from "../invariant.ts";
+import { brokenInvariant } from "../invariant.ts";
 import type { Peer } from "../kafka/connection.ts";
 import { Dispatcher } from "../kafka/dispatch.ts";
 import { FetchSessions } from "../kafka/fetch-sessions.ts";
@@ -127,9 +127,9 @@ export class Broker {
     });
     this.#sessions = brokerLog.run(this.#logLife.signal).catch((error: unknown) => this.#fail(error));
     await aborted(served, signal);
-    const topics = new Topics(cluster, feed);
     const { random } = this.#components;
     const { kafka, group, brokerId } = this.#settings;
+    const topics = new Topics(cluster, feed, kafka);
     const groups = new GroupCoordinator({
       clock,
       random,
@@ -187,7 +187,7 @@ export class Broker {
 
   /** A broken invariant means that state may be wrong: the process ends. Any other bug cost one connection. */
   #onBug(error: unknown): void {
-    if (error instanceof InvariantError) this.#fail(error);
+    if (brokenInvariant(error)) this.#fail(error);
   }
 
   #registration(bound: Address): Registration {

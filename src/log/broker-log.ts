@@ -10,7 +10,7 @@ import { readTopics } from "../cluster/topics.ts";
 import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
-import { InvariantError } from "../invariant.ts";
+import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
@@ -131,13 +131,15 @@ export class BrokerLog {
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
+      if (brokenInvariant(error)) throw error;
       if (!signal.aborted) log.warn("no session could be registered", { error });
       return false;
     }
     const served = await this.#serve(sessionLog, signal);
     this.#serving = null;
     await sessionLog.settle();
+    const bug = brokenInvariant(sessionLog.session.signal.reason);
+    if (bug) throw bug;
     log.info("session ended", {
       session: sessionLog.session.sessionId,
       reason: String(sessionLog.session.signal.reason),
@@ -179,7 +181,7 @@ export class BrokerLog {
       for (const changed of this.#onServing) changed();
       await this.#untilEnd(session, signal);
     } catch (error) {
-      if (error instanceof InvariantError) throw error;
+      if (brokenInvariant(error)) throw error;
       if (!signal.aborted && !session.signal.aborted) {
         log.warn("session gives up", { session: session.sessionId, error });
         session.die(error instanceof Error ? error : String(error));

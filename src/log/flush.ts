@@ -258,7 +258,7 @@ export class Flusher {
     const { session, log } = this.#parts;
     if (!session.signal.aborted)
       log.warn("flush pipeline gives the session up", { session: session.sessionId, what, error });
-    session.die(what);
+    session.die(new Error(what, { cause: error }));
     this.failDefinite(session.signal.reason);
   }
 

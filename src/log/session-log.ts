@@ -9,7 +9,7 @@ import { type Clock, sleep } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { TaskGroup } from "../host/tasks.ts";
-import { InvariantError, invariant } from "../invariant.ts";
+import { brokenInvariant, invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { TopicId } from "../topic-partition.ts";
@@ -121,7 +121,7 @@ export class SessionLog {
       this.session.signal.throwIfAborted();
       shardLog.status = "ready";
     } catch (error) {
-      if (this.session.signal.aborted || error instanceof InvariantError) throw error;
+      if (this.session.signal.aborted || brokenInvariant(error)) throw error;
       shardLog.status = "failed";
       log.error("shard cannot be recovered", { shard: shardLog.shard, epoch: shardLog.claim.claim.epoch, error });
     }

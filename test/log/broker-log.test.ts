@@ -254,3 +254,18 @@ it("splits a buffer above the flush size into flushes of even size, in order", a
   const sizes = objects.map(({ bytes }) => bytes);
   expect(Math.max(...sizes)).toBeLessThan(2 * Math.min(...sizes));
 });
+
+it("ends the broker, not only the session, when a broken invariant stands behind the session's end", async () => {
+  const world = new LogWorld();
+  const process = await world.start();
+  await process.createTopic("orders");
+  const { sessionId } = firstSession(process);
+  // Somebody else's bytes at a key that only this session writes: nothing can be trusted any more.
+  const foreign = [new Uint8Array([1])];
+  await world.memoryStore.put(world.objectKeys.wal(sessionId, 1), foreign, { ifAbsent: false, signal });
+  process
+    .partition("orders")
+    .append(batchOf(["a"]))
+    .catch(() => {});
+  await expect(world.complete(process.ended)).rejects.toThrow("holds other bytes");
+});

@@ -77,6 +77,11 @@ export class LogProcess {
     this.brokerLog = new BrokerLog({ cluster, feed: this.feed, store, objectKeys, metrics, settings, registration });
   }
 
+  /** Settles when the broker log has run to its end. */
+  get ended(): Promise<void> {
+    return this.#run;
+  }
+
   async open(): Promise<void> {
     await ensureClusterIdentity(this.cluster, { signal: neverAborts });
     await this.feed.start({ signal: neverAborts });
