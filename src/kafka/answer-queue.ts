@@ -44,6 +44,8 @@ export class AnswerQueue {
   readonly #stream: Connection;
   readonly #parts: AnswerQueueParts;
   readonly #places: AnswerPlace[] = [];
+  /** Requests whose answers have left the places and are with the transport. */
+  #sendingCount = 0;
   /** All bytes this connection has taken from the budget: bytes read and not yet answered, and answers. */
   #heldBytes = 0;
   /** The part of them that belongs to the places. */
@@ -75,8 +77,9 @@ export class AnswerQueue {
   /** Whether a request of `bytes` may start now. The only request of a connection always may. */
   hasRoomFor(bytes: number): boolean {
     const { requestsInFlightMax, connectionBytesMax } = this.#parts.settings;
-    if (this.#places.length === 0) return true;
-    return this.#places.length < requestsInFlightMax && this.#placesBytes + bytes <= connectionBytesMax;
+    const unansweredCount = this.#places.length + this.#sendingCount;
+    if (unansweredCount === 0) return true;
+    return unansweredCount < requestsInFlightMax && this.#placesBytes + bytes <= connectionBytesMax;
   }
 
   /** Resolves when {@link hasRoomFor} is true or no request is to be started any more. One caller at a time. */
@@ -188,7 +191,8 @@ export class AnswerQueue {
   #advance(): void {
     if (this.#isWriting) return;
     this.#isWriting = true;
-    this.#writeReady().catch((error: unknown) => this.#parts.end(error));
+    // One commit settles many requests in the same step: a moment later all of them are ready for one write.
+    queueMicrotask(() => this.#writeReady().catch((error: unknown) => this.#parts.end(error)));
   }
 
   async #writeReady(): Promise<void> {
@@ -196,6 +200,7 @@ export class AnswerQueue {
       const ready = this.#takeReady();
       if (ready.parts.length > 0) await this.#write(ready.parts);
       this.#placesBytes -= ready.bytes;
+      this.#sendingCount = 0;
       if (this.#isAbandoned) return;
       this.#giveBack(ready.bytes);
       this.#parts.watch.inFlight(this.#places.length);
@@ -225,6 +230,7 @@ export class AnswerQueue {
       if (failure !== undefined) break;
     }
     this.#places.splice(0, count);
+    this.#sendingCount = count;
     return { parts, bytes, failure };
   }
 

@@ -53,6 +53,8 @@ export interface RequestContext {
    * appends whose time is over and whose bytes the log still holds.
    */
   retainRequest(settled: Promise<unknown>): void;
+  /** Calls `fire` after `delayMs` or up to 50 ms later, unless the returned function was called before. Costs no timer. */
+  setDeadline(delayMs: number, fire: () => void): () => void;
 }
 
 /** The parts of the broker that handlers use. Components, made once by the `broker` room. */

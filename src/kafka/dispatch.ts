@@ -21,6 +21,7 @@ import type {
 import { unknownApiVersionsVersion } from "./apis/18-api-versions.ts";
 import type { Peer } from "./connection.ts";
 import { ConnectionEndError } from "./connection-end.ts";
+import { Deadlines } from "./deadlines.ts";
 import { readOrigin, readRoute } from "./request.ts";
 
 const API_VERSIONS_KEY = 18;
@@ -39,9 +40,12 @@ export class Dispatcher {
   readonly #broker: BrokerServices;
   readonly #reader = new Reader(new Uint8Array(0));
   readonly #writer = new Writer();
+  readonly #setDeadline: RequestContext["setDeadline"];
 
   constructor(handlers: readonly AnyApiHandler[], broker: BrokerServices) {
     this.#broker = broker;
+    const deadlines = new Deadlines(broker.clock);
+    this.#setDeadline = (delayMs, fire) => deadlines.set(delayMs, fire);
     for (const handler of handlers) {
       const entry = apiTable[handler.apiKey];
       invariant(entry, `there are no codecs for API key ${handler.apiKey}`);
@@ -83,7 +87,11 @@ export class Dispatcher {
     }
     const origin = readOrigin(reader, entry.requestHeaderVersions[apiVersion] as number);
     const request = entry.decodeRequest[apiVersion]?.(reader) as RequestOf<ApiKey>;
-    return { route, request, context: { apiKey: apiKey as ApiKey, apiVersion, ...origin, ...peer } };
+    return {
+      route,
+      request,
+      context: { apiKey: apiKey as ApiKey, apiVersion, ...origin, ...peer, setDeadline: this.#setDeadline },
+    };
   }
 
   #checkClientId(clientId: string): void {

@@ -8,6 +8,10 @@ const SIZE_BYTES = 4;
 const SLAB_BYTES_MAX = 64 * 1024;
 const SLAB_BYTES_MIN = 4 * 1024;
 
+/** Frames up to this size share a slab, which lives as long as one of them: small, so that a waiting request pins little. */
+const SMALL_FRAME_BYTES_MAX = 4 * 1024;
+const SHARED_SLAB_BYTES = 16 * 1024;
+
 /** A frame that cannot be read on from. The connection ends; Kafka has no answer for it. */
 export class FrameError extends Error {
   override readonly name = "FrameError";
@@ -23,6 +27,9 @@ export class FrameSplitter {
   #slabs: Uint8Array[] = [];
   #lastSlabFilled = 0;
   #received = 0;
+  /** Where small frames go, one after the other; grows with a connection that sends many. */
+  #shared = new Uint8Array(0);
+  #sharedFilled = 0;
 
   /** @param frameBytesMax the largest size accepted, without the size field itself */
   constructor(frameBytesMax: number) {
@@ -35,7 +42,7 @@ export class FrameSplitter {
   }
 
   /**
-   * Gives the frames that `chunk` completes, in order, each in memory of its own and without the size field. The chunk
+   * Gives the frames that `chunk` completes, in order, each copied and without the size field. The chunk
    * may be reused once the iteration has ended; it has to be run to its end.
    * @throws FrameError when a size is negative, too small for a header, or above the limit
    */
@@ -47,8 +54,8 @@ export class FrameSplitter {
       const wanted = this.#size - this.#received;
       const end = Math.min(chunk.length, position + wanted);
       if (this.#received === 0 && end - position === wanted) {
-        // The whole body lies in this chunk: one exact copy. Not `slice`, which for a Buffer is a view.
-        const frame = new Uint8Array(wanted);
+        // The whole body lies in this chunk: one copy. Not `slice`, which for a Buffer is a view.
+        const frame = this.#room(wanted);
         frame.set(chunk.subarray(position, end));
         this.#reset();
         position = end;
@@ -59,6 +66,18 @@ export class FrameSplitter {
       position = end;
       if (this.#received === this.#size) yield this.#assemble();
     }
+  }
+
+  /** Memory for a frame: of its own, or for a small one a part of a slab, since allocations cost more than copies. */
+  #room(bytes: number): Uint8Array {
+    if (bytes > SMALL_FRAME_BYTES_MAX) return unfilled(bytes);
+    if (this.#shared.length - this.#sharedFilled < bytes) {
+      this.#shared = unfilled(Math.min(SHARED_SLAB_BYTES, Math.max(bytes, 2 * this.#shared.length)));
+      this.#sharedFilled = 0;
+    }
+    const frame = this.#shared.subarray(this.#sharedFilled, this.#sharedFilled + bytes);
+    this.#sharedFilled += bytes;
+    return frame;
   }
 
   #takeSize(chunk: Uint8Array, start: number): number {
@@ -97,7 +116,7 @@ export class FrameSplitter {
     const [first] = this.#slabs;
     let frame = first as Uint8Array;
     if (this.#slabs.length > 1) {
-      frame = new Uint8Array(this.#size);
+      frame = unfilled(this.#size);
       let position = 0;
       for (const slab of this.#slabs) {
         frame.set(slab, position);
@@ -115,4 +134,9 @@ export class FrameSplitter {
     this.#lastSlabFilled = 0;
     this.#received = 0;
   }
+}
+
+/** Memory that is written over completely before anybody reads it. */
+function unfilled(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer, 0, bytes);
 }

@@ -57,12 +57,10 @@ export const produce: ApiHandler<0> = {
       throw new KafkaError(ErrorCode.INVALID_REQUIRED_ACKS, `acks is ${request.acks}, not -1, 0 or 1`);
     }
     // No await between here and the last append: this is what keeps the batches of a connection in order.
-    const appends = request.topicData.map((topic) => appendTopic(topic, context, broker));
-    const all = Promise.all(appends.map((ofTopic) => Promise.all(ofTopic)));
-    context.retainRequest(all);
-    const outcomes = await within(request.timeoutMs, { all, appends, broker });
+    const appends = request.topicData.flatMap((topic) => appendTopic(topic, context, broker));
+    const outcomes = await outcomesWithin(request.timeoutMs, appends, context);
     if (request.acks === 0) {
-      const failed = outcomes.flat().find((outcome) => "error" in outcome);
+      const failed = outcomes.find((outcome) => "error" in outcome);
       if (failed)
         throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed.error });
       return null;
@@ -137,57 +135,77 @@ function topicName({ name, topicId }: TopicRequest, { apiVersion }: RequestConte
   return apiVersion >= FIRST_TOPIC_ID_VERSION ? { topicId } : { name };
 }
 
-function rulesOf({ configs }: Topic, { apiVersion }: RequestContext, { clock }: BrokerServices): ProduceRules {
-  return {
-    messageBytesMax: topicConfigNumber(configs, "max.message.bytes"),
-    requiresKeys: topicConfigText(configs, "cleanup.policy").includes("compact"),
-    timestampType:
-      topicConfigText(configs, "message.timestamp.type") === "LogAppendTime" ? "LogAppendTime" : "CreateTime",
-    timestampBeforeMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.before.max.ms")),
-    timestampAfterMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.after.max.ms")),
-    nowMs: clock.wallMs(),
-    allowZstd: apiVersion >= FIRST_ZSTD_VERSION,
-    fromClient: true,
-  };
+/** What a topic demands of batches, by topic: a topic object never changes. */
+const topicRules = new WeakMap<Topic, Omit<ProduceRules, "nowMs" | "allowZstd">>();
+
+function rulesOf(topic: Topic, { apiVersion }: RequestContext, { clock }: BrokerServices): ProduceRules {
+  let rules = topicRules.get(topic);
+  if (!rules) {
+    const { configs } = topic;
+    const timestampType = topicConfigText(configs, "message.timestamp.type");
+    rules = {
+      messageBytesMax: topicConfigNumber(configs, "max.message.bytes"),
+      requiresKeys: topicConfigText(configs, "cleanup.policy").includes("compact"),
+      timestampType: timestampType === "LogAppendTime" ? "LogAppendTime" : "CreateTime",
+      timestampBeforeMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.before.max.ms")),
+      timestampAfterMaxMs: boundMs(topicConfigNumber(configs, "message.timestamp.after.max.ms")),
+      fromClient: true,
+    };
+    topicRules.set(topic, rules);
+  }
+  return { ...rules, nowMs: clock.wallMs(), allowZstd: apiVersion >= FIRST_ZSTD_VERSION };
 }
 
 function boundMs(configured: number): number {
   return configured >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : configured;
 }
 
-/** The outcomes, or REQUEST_TIMED_OUT for each append that is not committed after `timeoutMs`: unknown, as far as told. */
-async function within(
+/**
+ * The outcomes in order. An append that is not committed after `timeoutMs` is REQUEST_TIMED_OUT: what becomes of it is
+ * unknown, and its bytes stay counted until it is known.
+ */
+function outcomesWithin(
   timeoutMs: number,
-  committing: {
-    all: Promise<Outcome[][]>;
-    appends: readonly (readonly Promise<Outcome>[])[];
-    broker: BrokerServices;
-  },
-): Promise<Outcome[][]> {
-  const { all, appends, broker } = committing;
-  let cancel = () => {};
-  const timeout = new Promise<"timed out">((resolve) => {
-    cancel = broker.clock.setTimer(Math.max(0, timeoutMs), () => resolve("timed out"));
+  appends: readonly Promise<Outcome>[],
+  context: RequestContext,
+): Promise<readonly Outcome[]> {
+  return new Promise((resolve, reject) => {
+    const outcomes = Array.from<Outcome | undefined>({ length: appends.length });
+    let pendingCount = appends.length;
+    const cancel = context.setDeadline(timeoutMs, () => {
+      const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
+      context.retainRequest(Promise.allSettled(appends));
+      resolve(outcomes.map((outcome) => outcome ?? { error }));
+    });
+    const settle = () => {
+      if (pendingCount > 0) return;
+      cancel();
+      // All of them are there now.
+      resolve(outcomes as Outcome[]);
+    };
+    for (const [index, append] of appends.entries()) {
+      append.then((outcome) => {
+        outcomes[index] = outcome;
+        pendingCount -= 1;
+        settle();
+      }, reject);
+    }
+    settle();
   });
-  const first = await Promise.race([all, timeout]);
-  cancel();
-  if (first !== "timed out") return first;
-  const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
-  const late: Promise<Outcome> = Promise.resolve({ error });
-  return Promise.all(appends.map((ofTopic) => Promise.all(ofTopic.map((outcome) => Promise.race([outcome, late])))));
 }
 
 function responseOf(
   request: ProduceRequest,
-  outcomes: readonly (readonly Outcome[])[],
+  outcomes: readonly Outcome[],
   { context, broker }: { context: RequestContext; broker: BrokerServices },
 ): ResponseOf<0> {
   const image = broker.image();
   const hints = new LeaderHints(image, broker.brokerId);
-  const responses = request.topicData.map((topicRequest, topicIndex) => {
+  let next = 0;
+  const responses = request.topicData.map((topicRequest) => {
     const { name, topicId, partitionData } = topicRequest;
-    const partitionResponses = partitionData.map(({ index }, partitionIndex) => {
-      const outcome = outcomes[topicIndex]?.[partitionIndex] as Outcome;
+    const partitionResponses = partitionData.map(({ index }) => {
+      const outcome = outcomes[next++] as Outcome;
       if ("result" in outcome) return appendedPartition(index, outcome.result);
       const code = knownErrorCode(outcome.error.code, {
         knowsStorageError: context.apiVersion >= FIRST_STORAGE_ERROR_VERSION,
