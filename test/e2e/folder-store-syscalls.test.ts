@@ -1,12 +1,16 @@
 // The system calls of the embedded stores, seen by strace: each write to a file is synced before the process says that
-// it is durable, and so is each new name. Needs strace.
+// it is durable, and so is each new name. Needs strace (`make tools`).
 import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { toolCommand } from "./tools.ts";
 
-const hasStrace = spawnSync("strace", ["-V"]).status === 0;
+/** The one that `make tools` installs, else that of the system. */
+const strace = existsSync(toolCommand("strace")) ? toolCommand("strace") : "strace";
+const hasStrace = spawnSync(strace, ["-V"]).status === 0;
 const program = (source: string) => `
 import { existsSync } from "node:fs";
 import { NodeFileSystem } from "${source}/host/node-file-system.ts";
@@ -34,8 +38,8 @@ it.runIf(hasStrace || process.env["CI"] === "true")("syncs files and names befor
   const [script, trace] = [join(folder, "program.mts"), join(folder, "trace")];
   await writeFile(script, program(new URL("../../src", import.meta.url).pathname));
   const calls = "rename,renameat,renameat2,link,linkat,write,writev,pwrite64,pwritev,fsync,fdatasync,access,mkdir";
-  const strace = ["-f", "-y", "-s", "0", "-e", `trace=${calls}`, "-o", trace];
-  execFileSync("strace", [...strace, process.execPath, "--import", "tsx", script, folder], {
+  const options = ["-f", "-y", "-s", "0", "-e", `trace=${calls}`, "-o", trace];
+  execFileSync(strace, [...options, process.execPath, "--import", "tsx", script, folder], {
     cwd: new URL("../..", import.meta.url).pathname,
   });
   const seen = new Observed(folder);
