@@ -23,7 +23,7 @@ export class FaultyObjectStore implements ObjectStore {
 
   put(key: string, parts: readonly Uint8Array[], options: CallOptions & { ifAbsent: boolean }): Promise<void> {
     // What is on its way cannot be changed by the sender any more.
-    const sent = parts.map((part) => part.slice());
+    const sent = parts.map((part) => new Uint8Array(part));
     return this.#call("put", key, options, (signal) =>
       this.#store.put(key, sent, { signal, ifAbsent: options.ifAbsent }),
     );

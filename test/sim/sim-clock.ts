@@ -12,6 +12,9 @@ interface Timer {
   isCancelled: boolean;
 }
 
+/** A power of two, so that every time is exact. */
+const TICKS_PER_MS = 1024;
+
 /** How far a run goes. */
 export interface RunLimits {
   /** Stop when the next timer is later than this; the clock then stands here. */
@@ -52,7 +55,7 @@ export class SimClock implements Clock {
   setTimer(delayMs: number, fire: () => void): () => void {
     if (!(delayMs >= 0) || delayMs === Number.POSITIVE_INFINITY) throw new Error(`a timer of ${delayMs} ms`);
     const timer: Timer = {
-      atMs: this.#nowMs + delayMs,
+      atMs: this.#onGrid(delayMs),
       tieBreak: this.#random.uint32(),
       sequence: this.#sequence++,
       fire,
@@ -64,6 +67,12 @@ export class SimClock implements Clock {
       if (!timer.isCancelled) this.#pendingCount--;
       timer.isCancelled = true;
     };
+  }
+
+  /** A time on a grid of exact numbers, later than now for any delay: else a rest of 1e-15 ms is waited for for ever. */
+  #onGrid(delayMs: number): number {
+    const atMs = Math.ceil((this.#nowMs + delayMs) * TICKS_PER_MS) / TICKS_PER_MS;
+    return delayMs > 0 && atMs === this.#nowMs ? atMs + 1 / TICKS_PER_MS : atMs;
   }
 
   /** Timers that are set and neither fired nor cancelled. */
@@ -133,6 +142,7 @@ export class SimNodeClock implements Clock {
   readonly #random: SimRandom;
   #state: "running" | "paused" | "dead" = "running";
   #held: (() => void)[] = [];
+  #pendingCount = 0;
   /** Added to this node's wall clock; may be negative. */
   skewMs = 0;
 
@@ -145,6 +155,11 @@ export class SimNodeClock implements Clock {
     return this.#state === "dead";
   }
 
+  /** Timers of this node that are set and neither fired nor cancelled. */
+  get pendingCount(): number {
+    return this.#pendingCount;
+  }
+
   wallMs(): number {
     return Math.floor(this.#world.wallMs() + this.skewMs);
   }
@@ -155,16 +170,23 @@ export class SimNodeClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): () => void {
     if (this.#state === "dead") return () => {};
-    let isCancelled = false;
-    const fireUnlessCancelled = () => {
-      if (!isCancelled) fire();
+    let isOver = false;
+    this.#pendingCount++;
+    const end = (): boolean => {
+      if (isOver) return false;
+      isOver = true;
+      this.#pendingCount--;
+      return true;
+    };
+    const fireOnce = () => {
+      if (end()) fire();
     };
     const cancel = this.#world.setTimer(delayMs, () => {
-      if (this.#state === "running") fire();
-      else if (this.#state === "paused") this.#held.push(fireUnlessCancelled);
+      if (this.#state === "running") fireOnce();
+      else if (this.#state === "paused") this.#held.push(fireOnce);
     });
     return () => {
-      isCancelled = true;
+      end();
       cancel();
     };
   }
@@ -191,10 +213,13 @@ export class SimNodeClock implements Clock {
   }
 }
 
+// Taken at load: in a sealed world the global one throws.
+const realSetImmediate = setImmediate;
+
 /** Lets every promise job run out. */
 function settle(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    realSetImmediate(resolve);
   });
 }
 

@@ -82,7 +82,7 @@ export class SimConnection implements Connection {
       this.#link.network.counts.resets++;
       this.reset();
     }
-    const copies = parts.filter((part) => part.byteLength > 0).map((part) => part.slice());
+    const copies = parts.filter((part) => part.byteLength > 0).map((part) => new Uint8Array(part));
     return new Promise((resolve, reject) => {
       this.#outbox.push({ parts: copies, resolve, reject });
       this.pump();
@@ -209,7 +209,7 @@ export class SimConnection implements Connection {
     const { random } = this.#link.network;
     const most = Math.min(first.bytes.byteLength, CHUNK_BYTES_MAX);
     const size = random.chance(0.3) ? 1 + random.below(most) : most;
-    const chunk = first.bytes.slice(0, size);
+    const chunk = new Uint8Array(first.bytes.subarray(0, size));
     if (size === first.bytes.byteLength) this.#inbox.shift();
     else first.bytes = first.bytes.subarray(size);
     this.#inboxBytes -= size;

@@ -1,0 +1,190 @@
+// Judges checkpoints and claims: what a section says is what was committed up to its head, neither less nor more, and
+// every committed flush that a shard needs can be found from its claim at every moment.
+import type { ShardClaim } from "../../src/cluster/shard-claim.ts";
+import { type CheckpointIndex, decodeCheckpointIndex, decodeCheckpointTrailer } from "../../src/objects/checkpoint.ts";
+import {
+  applyPending,
+  applyProducers,
+  decodeListBlock,
+  type PendingExtent,
+  type ProducerEntry,
+  pendingList,
+  producerList,
+  type SubBlockRef,
+} from "../../src/objects/checkpoint-lists.ts";
+import { type CheckpointSection, decodeSection, type SectionPartition } from "../../src/objects/checkpoint-section.ts";
+import { partitionKey } from "../../src/topic-partition.ts";
+import type { CommittedExtent, CommittedPartition } from "./committed-log.ts";
+import type { Ledger } from "./ledger.ts";
+import type { CheckpointWitness, StoreOracle } from "./store-oracle.ts";
+
+/** A moment in the life of a session: everything committed before it, and its own flushes up to `n`. */
+interface Moment {
+  readonly sessionId: string;
+  readonly n: number;
+}
+
+/** The witness of checkpoint pointers and claims. */
+export class CheckpointOracle implements CheckpointWitness {
+  readonly #ledger: Ledger;
+  readonly #oracle: StoreOracle;
+  readonly #indexes = new Map<string, CheckpointIndex>();
+
+  constructor(ledger: Ledger, oracle: StoreOracle) {
+    this.#ledger = ledger;
+    this.#oracle = oracle;
+  }
+
+  onPointer(sessionId: string, objectKey: string, before: string | undefined): void {
+    const index = this.#indexOf(objectKey);
+    if (!index) return;
+    const head = this.#oracle.heads.get(sessionId) ?? 0;
+    this.#ledger.check("I11 a checkpoint never claims beyond its head", index.n <= head, () => {
+      return `${objectKey} was made at head ${index.n}, committed is ${head}`;
+    });
+    const earlier = before === undefined ? undefined : this.#indexOf(before);
+    this.#ledger.check("I11 a checkpoint pointer moves forward", !earlier || earlier.k < index.k, () => {
+      return `the pointer of ${sessionId} went from ${before} to ${objectKey}`;
+    });
+    for (const [shard, extents] of this.#oracle.extentsByShard) {
+      const claim = this.#oracle.claims.get(shard);
+      if (claim?.sessionId !== sessionId) continue;
+      const section = this.#sectionOf(objectKey, shard, claim.epoch);
+      if (section) this.#checkSection(section, extents, { sessionId, n: index.n });
+      this.#checkReachable(shard, claim);
+    }
+  }
+
+  onClaim(shard: number, claim: ShardClaim): void {
+    this.#checkReachable(shard, claim);
+  }
+
+  /** What the section in force says, against what was committed when its head was taken. */
+  #checkSection(section: CheckpointSection, extents: readonly CommittedExtent[], moment: Moment): void {
+    const partitions = new Set(
+      extents.map(({ extent }) => this.#oracle.log.partition(extent.topicId, extent.partition)),
+    );
+    for (const committed of partitions) {
+      if (!this.#oracle.liveTopicIds.has(committed.topicId)) continue;
+      const held = committed.extents.filter((extent) => isBefore(extent, moment));
+      const found = section.partitions.find((row) => partitionKey(row.topicId, row.partition) === committed.name);
+      if (!found && held.length === 0) continue;
+      this.#checkPartition(committed, found, { ...moment, held });
+    }
+  }
+
+  #checkPartition(
+    committed: CommittedPartition,
+    found: SectionPartition | undefined,
+    at: Moment & { readonly held: readonly CommittedExtent[] },
+  ): void {
+    const last = at.held.at(-1)?.extent;
+    const end = last ? last.baseOffset + last.offsetCount : 0;
+    const moves = this.#oracle.logStarts.get(committed) ?? [];
+    const logStart = moves.filter((move) => isBefore(move, at)).at(-1)?.logStart ?? 0;
+    const isSame = (found?.logEnd ?? 0) === end && (found?.logStart ?? 0) === logStart;
+    this.#ledger.check("I11 a section holds what is committed up to its head", isSame, () => {
+      return `the section at head ${at.n} of ${at.sessionId} holds ${committed.name} as ${found?.logStart} to ${found?.logEnd}, committed were ${logStart} to ${end}`;
+    });
+    if (!found) return;
+    const pending = this.#pendingOf(found, at.sessionId);
+    const expected = at.held.filter(({ extent }) => extent.baseOffset + extent.offsetCount > logStart);
+    const isListed =
+      pending.length === expected.length &&
+      expected.every(({ sessionId, flush, extent }, index) => {
+        const row = pending[index];
+        return row?.sessionId === sessionId && row.n === flush && row.baseOffset === extent.baseOffset;
+      });
+    this.#ledger.check("I12 a section lists every pending extent once", isListed, () => {
+      return `the section at head ${at.n} of ${at.sessionId} lists ${pending.length} extents of ${committed.name}, committed were ${expected.length}`;
+    });
+    this.#checkProducers(committed, this.#producersOf(found, at.sessionId), { ...at, end });
+  }
+
+  #checkProducers(
+    committed: CommittedPartition,
+    found: ReadonlyMap<number, ProducerEntry>,
+    at: Moment & { readonly end: number },
+  ): void {
+    const expected = committed.producers(at.end);
+    const isSame =
+      found.size === expected.size &&
+      [...expected].every(([producerId, { epoch, batches }]) => {
+        const entry = found.get(producerId);
+        return (
+          entry?.producerEpoch === epoch &&
+          entry.batches.length === batches.length &&
+          batches.every((batch, index) => entry.batches[index]?.baseOffset === batch.baseOffset)
+        );
+      });
+    this.#ledger.check("I7 a section holds committed producer state only", isSame, () => {
+      return `the section at head ${at.n} of ${at.sessionId} differs in the producers of ${committed.name}`;
+    });
+  }
+
+  /** Every committed extent of a shard is in the section in force, in a term of `prev`, or the owner's own. */
+  #checkReachable(shard: number, claim: ShardClaim): void {
+    const own = this.#oracle.pointers.get(claim.sessionId);
+    const section = (own && this.#sectionOf(own, shard, claim.epoch)) || this.#baseOf(claim);
+    const covers = new Map((section?.covers ?? []).map(({ sessionId, n }) => [sessionId, n]));
+    if (section && claim.base && !own) covers.set(claim.base.sessionId, claim.base.n);
+    const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
+      if (sessionId === claim.sessionId && extent.shardEpoch === claim.epoch) return false;
+      if ((covers.get(sessionId) ?? 0) >= flush) return false;
+      if (!this.#oracle.liveTopicIds.has(extent.topicId)) return false;
+      return !claim.prev.some(
+        (term) =>
+          term.sessionId === sessionId && term.epoch === extent.shardEpoch && term.from <= flush && flush <= term.to,
+      );
+    });
+    this.#ledger.check("I11 every committed flush is reachable from the claim", lost === undefined, () => {
+      return `shard ${shard}: flush ${lost?.flush} of ${lost?.sessionId} is reachable neither by base nor prev nor checkpoint`;
+    });
+  }
+
+  #baseOf({ base }: ShardClaim): CheckpointSection | undefined {
+    const object = base && this.#oracle.objects.get(base.objectKey);
+    return object && decodeSection(object.subarray(base.position, base.position + base.length));
+  }
+
+  #indexOf(objectKey: string): CheckpointIndex | undefined {
+    const known = this.#indexes.get(objectKey);
+    if (known) return known;
+    const object = this.#oracle.objects.get(objectKey);
+    if (!object) return undefined;
+    const { position, length } = decodeCheckpointTrailer(object, object.length);
+    const index = decodeCheckpointIndex(object.subarray(position, position + length), object.length);
+    this.#indexes.set(objectKey, index);
+    return index;
+  }
+
+  #sectionOf(objectKey: string, shard: number, epoch: number): CheckpointSection | undefined {
+    const row = this.#indexOf(objectKey)?.sections.find((candidate) => candidate.shard === shard);
+    if (row?.epoch !== epoch) return undefined;
+    const bytes = this.#block(sessionOf(objectKey), row.ref);
+    return bytes && decodeSection(bytes);
+  }
+
+  #block(sessionId: string, ref: Pick<SubBlockRef, "k" | "position" | "length">): Uint8Array | undefined {
+    const object = this.#oracle.objects.get(this.#oracle.objectKeys.checkpoint(sessionId, ref.k));
+    return object?.subarray(ref.position, ref.position + ref.length);
+  }
+
+  #pendingOf(row: SectionPartition, sessionId: string): readonly PendingExtent[] {
+    const bytes = row.pending.stored && this.#block(sessionId, row.pending.stored);
+    return applyPending(bytes ? decodeListBlock(pendingList, bytes, row) : [], row.pending, row.pendingFrom);
+  }
+
+  #producersOf(row: SectionPartition, sessionId: string): ReadonlyMap<number, ProducerEntry> {
+    const bytes = row.producers.stored && this.#block(sessionId, row.producers.stored);
+    return applyProducers(bytes ? decodeListBlock(producerList, bytes, row) : [], row.producers);
+  }
+}
+
+function isBefore(at: { readonly sessionId: string; readonly flush: number }, moment: Moment): boolean {
+  return at.sessionId !== moment.sessionId || at.flush <= moment.n;
+}
+
+function sessionOf(checkpointKey: string): string {
+  return checkpointKey.split("/").at(-2) ?? "";
+}

@@ -1,0 +1,156 @@
+// What happens to the broker from outside: crashes, pauses, takeovers, outages, cuts, expiring leases, jumping wall
+// clocks, compactions of the metadata history, moves of log starts. Each with its own mean time, drawn by the swarm.
+import { sleep } from "../../src/host/clock.ts";
+import { KafkaError } from "../../src/kafka-error.ts";
+import type { MemoryKeyValueStore } from "../../src/kv/memory.ts";
+import { CLIENT_HOST } from "./client-world.ts";
+import type { BrokerWorld, SimBroker } from "./sim-broker.ts";
+import type { SimRandom } from "./sim-random.ts";
+
+/** Half an hour and more: far beyond any lease, and within what a broker accepts in timestamps. */
+const WALL_JUMP_MS = 50 * 60_000;
+
+/** Deals the faults of one schedule until it is stopped. */
+export class Environment {
+  readonly #world: BrokerWorld;
+  readonly #broker: SimBroker;
+  readonly #kv: MemoryKeyValueStore;
+  readonly #random: SimRandom;
+  readonly #over = new AbortController();
+  readonly #running: Promise<void>[] = [];
+
+  constructor(world: BrokerWorld, broker: SimBroker, kv: MemoryKeyValueStore) {
+    this.#world = world;
+    this.#broker = broker;
+    this.#kv = kv;
+    this.#random = world.random.split("environment");
+  }
+
+  /** Begins. */
+  start(): void {
+    const { environment } = this.#world.swarm;
+    this.#every("crash", environment.crashEveryMs, (random) => this.#broker.crash(random.chance(0.3)));
+    this.#every("pause", environment.pauseEveryMs, (random) => this.#pause(random));
+    this.#every("takeover", environment.takeoverEveryMs, (random) => this.#takeOver(random));
+    this.#every("store outage", environment.storeOutageEveryMs, (random) => this.#outage("store", random));
+    this.#every("kv outage", environment.kvOutageEveryMs, (random) => this.#outage("kv", random));
+    this.#every("lease expiry", environment.leaseExpiryEveryMs, (random) => this.#expireLease(random));
+    this.#every("cut", environment.cutEveryMs, (random) => this.#cut(random));
+    this.#every("wall jump", environment.wallJumpEveryMs, (random) => this.#jump(random));
+    this.#every("compaction", environment.compactionEveryMs, () => this.#compact());
+    this.#every("log start", environment.logStartEveryMs, (random) => this.#moveLogStart(random));
+  }
+
+  /** Ends all faults, and undoes those that last. */
+  async stop(): Promise<void> {
+    this.#over.abort(new Error("the faults are over"));
+    await Promise.all(this.#running);
+    const { network } = this.#world;
+    network.resetRate = 0;
+    network.heal(CLIENT_HOST, this.#broker.current.name);
+    this.#broker.heal();
+  }
+
+  #every(name: string, meanMs: number, act: (random: SimRandom) => void | Promise<void>): void {
+    if (meanMs === 0) return;
+    const random = this.#random.split(name);
+    const run = async () => {
+      for (;;) {
+        await sleep(this.#world.clock, meanMs * (0.2 + 1.6 * random.uniform()), this.#over.signal);
+        this.#world.trace.note(`environment: ${name}`);
+        await act(random);
+      }
+    };
+    this.#running.push(
+      run().catch((error: unknown) => {
+        if (!this.#over.signal.aborted) throw error;
+      }),
+    );
+  }
+
+  async #pause(random: SimRandom): Promise<void> {
+    const life = this.#broker.current;
+    if (life.isPaused || life.clock.isDead) return;
+    this.#world.ledger.count("pauses");
+    life.pause();
+    await sleep(this.#world.clock, random.between(...this.#world.swarm.environment.pauseMs), this.#over.signal);
+    if (life.isPaused && !life.clock.isDead) life.resume();
+  }
+
+  async #takeOver(random: SimRandom): Promise<void> {
+    if (this.#broker.current.clock.isDead) return;
+    const zombie = this.#broker.takeOver();
+    await sleep(this.#world.clock, random.between(500, 15_000), this.#over.signal);
+    if (zombie.isPaused) zombie.resume();
+    await sleep(this.#world.clock, random.between(100, 4_000), this.#over.signal);
+    this.#broker.bury(zombie);
+  }
+
+  #outage(of: "store" | "kv", random: SimRandom): void {
+    this.#world.ledger.count(`${of} outages`);
+    const fromMs = this.#world.clock.monotonicMs();
+    const toMs = fromMs + random.between(...this.#world.swarm.environment.outageMs);
+    const effect = random.pick(["refuse", "silence"] as const);
+    this.#broker.current[of].calls.addOutage({ fromMs, toMs, effect });
+  }
+
+  #expireLease(random: SimRandom): void {
+    const leases = [...this.#world.oracle.leases.values()];
+    if (leases.length === 0) return;
+    this.#world.ledger.count("leases expired");
+    this.#kv.expireLease(random.pick(leases));
+  }
+
+  async #cut(random: SimRandom): Promise<void> {
+    const { network, clock, ledger } = this.#world;
+    const { name } = this.#broker.current;
+    ledger.count("connection cuts");
+    if (random.chance(0.5)) {
+      network.reset(CLIENT_HOST, name);
+      return;
+    }
+    network.cut(CLIENT_HOST, name);
+    try {
+      await sleep(clock, random.between(100, 6_000), this.#over.signal);
+    } finally {
+      network.heal(CLIENT_HOST, name);
+    }
+  }
+
+  #jump(random: SimRandom): void {
+    this.#world.ledger.count("wall clock jumps");
+    this.#broker.current.clock.skewMs = random.between(-WALL_JUMP_MS, WALL_JUMP_MS);
+  }
+
+  #compact(): void {
+    this.#world.ledger.count("compactions of the metadata history");
+    this.#kv.compact(this.#world.oracle.revision);
+  }
+
+  /** DeleteRecords without its API: the log start of a partition moves to a random committed offset. */
+  async #moveLogStart(random: SimRandom): Promise<void> {
+    const { oracle, ledger } = this.#world;
+    const life = this.#broker.current;
+    const candidates = [...oracle.log.partitions()].filter(
+      ({ topicId, end }) => end > 0 && oracle.liveTopicIds.has(topicId) && !oracle.isInternal(topicId),
+    );
+    if (candidates.length === 0 || life.clock.isDead || life.isPaused) return;
+    const committed = random.pick(candidates);
+    const share = random.uniform() ** 2;
+    try {
+      const log = life.brokerLog?.partition(committed.topicId, committed.partition);
+      if (!log) return;
+      const offset = log.logStart + Math.floor((log.highWatermark - log.logStart) * share);
+      log.moveLogStart(offset).then(
+        () => {
+          ledger.check("I14 an answered log start is committed", committed.logStart >= offset, () => {
+            return `${committed.name}: a start of ${offset} was answered, ${committed.logStart} is committed`;
+          });
+        },
+        () => ledger.count("log start move failed"),
+      );
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
+}

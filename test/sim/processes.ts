@@ -1,0 +1,51 @@
+// Worker processes of a run, and the lines they write.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { SeedReport } from "./worker.ts";
+
+/** What a worker is to do. */
+export interface WorkerTask {
+  /** A tree of `makeTree`, or the repository itself. */
+  readonly tree: string;
+  readonly first: number;
+  readonly stride: number;
+  readonly last: number;
+  /** Stop after the first violation. */
+  readonly isUntilFound?: boolean;
+  /** Run every so many seeds twice; 0 for none. */
+  readonly twice?: number;
+}
+
+/** Longest life of a worker without a line: past it the simulated world hangs outside of virtual time. */
+const SILENCE_MS_MAX = 180_000;
+
+/** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */
+export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => void): Promise<void> {
+  const { tree, first, stride, last, isUntilFound = false, twice = 0 } = task;
+  const script = join(tree, "test/sim/worker.ts");
+  const numbers = ["--first", first, "--stride", stride, "--last", last, "--twice", twice].map(String);
+  const args = ["--import", "tsx", script, ...numbers, ...(isUntilFound ? ["--until-found"] : [])];
+  const child = spawn(process.execPath, args, { cwd: tree, stdio: ["ignore", "pipe", "pipe"] });
+  return new Promise((resolve, reject) => {
+    let errors = "";
+    let watchdog = setTimeout(() => {}, 0);
+    const watch = () => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(() => child.kill("SIGKILL"), SILENCE_MS_MAX);
+    };
+    watch();
+    child.stderr.on("data", (chunk: Buffer) => {
+      errors = (errors + chunk.toString()).slice(-4_000);
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      watch();
+      onReport(JSON.parse(line) as SeedReport);
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(watchdog);
+      if (code === 0) resolve();
+      else reject(new Error(`a worker ended with ${signal ?? code}: ${errors}`));
+    });
+  });
+}

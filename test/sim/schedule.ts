@@ -1,0 +1,218 @@
+// One schedule: a broker and its clients under a seed, first with faults, then without, when everything has to converge.
+// The same seed gives the same schedule, event for event.
+import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
+import { MemoryObjectStore } from "../../src/object-store/memory.ts";
+import { CheckpointOracle } from "./checkpoint-oracle.ts";
+import type { ClientWorld } from "./client-world.ts";
+import { startClients } from "./clients.ts";
+import { Environment } from "./environment.ts";
+import { GroupOracle } from "./group-oracle.ts";
+import { type Counts, Ledger, type Violation } from "./ledger.ts";
+import { inSealedWorld } from "./sealed-world.ts";
+import { type BrokerWorld, SimBroker } from "./sim-broker.ts";
+import { SimClock } from "./sim-clock.ts";
+import { SimRandom } from "./sim-random.ts";
+import { SimNetwork } from "./sim-transport.ts";
+import { StateCheck } from "./state-check.ts";
+import { StoreOracle } from "./store-oracle.ts";
+import { drawSwarm, type Swarm } from "./swarm.ts";
+import { Trace } from "./trace.ts";
+
+/** What one schedule found. */
+export interface ScheduleReport {
+  readonly seed: string;
+  readonly virtualMs: number;
+  readonly eventCount: number;
+  /** Equal for equal seeds. */
+  readonly traceHash: string;
+  readonly violations: readonly Violation[];
+  readonly evaluations: Counts;
+  readonly events: Counts;
+}
+
+/** How a schedule is run. */
+export interface ScheduleOptions {
+  /** Gets every line of the trace. */
+  readonly onLine?: (line: string) => void;
+  /** Changes what the seed drew: for shrinking, and for seeing what a fault does. */
+  readonly adjust?: (swarm: Swarm) => Swarm;
+}
+
+/** Once faults are over everything is done within this virtual time. */
+const CONVERGENCE_MS = 60_000;
+/** Bounds are checked after every so many events. */
+const EVENTS_PER_CHECK = 8;
+const ORDERLY_STOP_MS = 60_000;
+const ANSWERS_UNDER_WAY_MS = 2_000;
+/** More than any schedule needs: past it something spins. */
+const EVENTS_MAX = 500_000;
+
+/** Runs the schedule of a seed. Never rejects: what is thrown in the simulated world is a violation. */
+export function runSchedule(seed: string, options: ScheduleOptions = {}): Promise<ScheduleReport> {
+  return inSealedWorld(() => new Schedule(seed, options).run());
+}
+
+class Schedule {
+  readonly #seed: string;
+  readonly #clock: SimClock;
+  readonly #ledger: Ledger;
+  readonly #trace: Trace;
+  readonly #kv: MemoryKeyValueStore;
+  readonly #oracle: StoreOracle;
+  readonly #groups: GroupOracle;
+  readonly #state: StateCheck;
+  readonly #world: BrokerWorld;
+  readonly #broker: SimBroker;
+  readonly #over = new AbortController();
+  readonly #watchOver = new AbortController();
+  #hasFaults = true;
+  #eventCount = 0;
+
+  constructor(seed: string, options: ScheduleOptions) {
+    this.#seed = seed;
+    const random = new SimRandom(seed);
+    const drawn = drawSwarm(random.split("swarm"));
+    const swarm = options.adjust?.(drawn) ?? drawn;
+    const clock = new SimClock({ seed });
+    this.#clock = clock;
+    const nowMs = () => clock.monotonicMs();
+    this.#ledger = new Ledger(nowMs);
+    this.#trace = new Trace(nowMs, options.onLine);
+    this.#kv = new MemoryKeyValueStore({ clock });
+    this.#groups = new GroupOracle(this.#ledger);
+    this.#oracle = new StoreOracle(this.#ledger, this.#trace, this.#groups);
+    this.#oracle.checkpoints = new CheckpointOracle(this.#ledger, this.#oracle);
+    this.#state = new StateCheck(this.#ledger, this.#oracle);
+    void this.#follow();
+    const network = new SimNetwork({ world: clock, random: random.split("network"), resetRate: swarm.resetRate });
+    this.#world = {
+      clock,
+      network,
+      random,
+      ledger: this.#ledger,
+      trace: this.#trace,
+      oracle: this.#oracle,
+      kv: this.#kv,
+      store: new MemoryObjectStore(),
+      swarm,
+      hasFaults: () => this.#hasFaults,
+      onServing: (life) => this.#state.onServing(life),
+    };
+    this.#broker = new SimBroker(this.#world);
+  }
+
+  /** Tells the oracle of every revision. */
+  async #follow(): Promise<void> {
+    const { signal } = this.#watchOver;
+    try {
+      for await (const change of this.#kv.watch("", { signal, fromRevision: 1 })) this.#oracle.onChange(change);
+    } catch (error) {
+      if (!signal.aborted) this.#ledger.fail("the oracle follows the store", String(error));
+    }
+  }
+
+  async run(): Promise<ScheduleReport> {
+    const onRejection = (error: unknown) => this.#ledger.fail("no failure is lost", textOf(error));
+    process.on("unhandledRejection", onRejection);
+    try {
+      await this.#runPhases();
+    } catch (error) {
+      this.#ledger.fail("nothing is thrown into the void", textOf(error));
+    } finally {
+      process.off("unhandledRejection", onRejection);
+    }
+    this.#over.abort(new Error("the schedule is over"));
+    this.#watchOver.abort(new Error("the schedule is over"));
+    this.#broker.end();
+    return this.#report();
+  }
+
+  async #runPhases(): Promise<void> {
+    const { swarm } = this.#world;
+    const environment = new Environment(this.#world, this.#broker, this.#kv);
+    const clients = startClients(this.#clientWorld());
+    environment.start();
+    await this.#runUntil(swarm.faultPhaseMs, () => this.#ledger.violations.length > 0);
+    if (this.#ledger.violations.length === 0) {
+      this.#hasFaults = false;
+      await environment.stop();
+      const isDone = await this.#runUntil(CONVERGENCE_MS, () => clients.isDone() || this.#ledger.violations.length > 0);
+      this.#ledger.check("once faults are over everything is acknowledged and read", isDone, () => clients.backlog());
+      this.#over.abort(new Error("the schedule is over"));
+      if (this.#ledger.violations.length === 0) await this.#stopInOrder();
+    }
+  }
+
+  /** Runs for `durationMs`, or until `isDone`; whether it came to hold. */
+  #runUntil(durationMs: number, isDone: () => boolean): Promise<boolean> {
+    const until = () => {
+      if (++this.#eventCount % EVENTS_PER_CHECK === 0) this.#state.checkBounds(this.#broker.current);
+      return isDone();
+    };
+    return this.#clock.run({ untilMs: this.#clock.monotonicMs() + durationMs, until, eventsMax: EVENTS_MAX });
+  }
+
+  #clientWorld(): ClientWorld {
+    const { clock, network, random, ledger, trace, oracle, swarm } = this.#world;
+    return {
+      clock,
+      network,
+      random: random.split("clients"),
+      ledger,
+      trace,
+      oracle,
+      groups: this.#groups,
+      swarm: swarm.clients,
+      environment: swarm.environment,
+      address: () => this.#broker.current.address,
+      over: this.#over.signal,
+      isProducing: () => this.#hasFaults,
+    };
+  }
+
+  /** The broker stops as on SIGTERM; nothing of it may be left. Then a new process has to find everything. */
+  async #stopInOrder(): Promise<void> {
+    const life = this.#broker.current;
+    const stopped = life.broker?.stop();
+    let isStopped = false;
+    stopped?.then(
+      () => {
+        isStopped = true;
+      },
+      (error: unknown) => this.#ledger.fail("a broker stops in order", String(error)),
+    );
+    const isDone = await this.#runUntil(ORDERLY_STOP_MS, () => isStopped);
+    this.#ledger.check("a broker stops in order", isDone, () => `${life.name} still stops after ${ORDERLY_STOP_MS} ms`);
+    // Answers to calls that were given up are still under way.
+    await this.#runUntil(ANSWERS_UNDER_WAY_MS, () => false);
+    this.#ledger.check("nothing is left after a stop", life.clock.pendingCount === 0, () => {
+      return `${life.name} left ${life.clock.pendingCount} timers`;
+    });
+    const owner = this.#oracle.claims.get(0)?.sessionId ?? "";
+    this.#ledger.check("an orderly end leaves no session", !this.#oracle.liveSessions.has(owner), () => owner);
+    const before = this.#ledger.eventCount("recoveries with records");
+    this.#broker.restart();
+    const isServing = () => this.#ledger.eventCount("recoveries with records") > before;
+    await this.#runUntil(CONVERGENCE_MS, isServing);
+    const hasRecords = [...this.#oracle.log.partitions()].some(
+      ({ end, topicId }) => end > 0 && this.#oracle.liveTopicIds.has(topicId),
+    );
+    this.#ledger.check("a new process finds everything", isServing() || !hasRecords, () => "it does not serve");
+  }
+
+  #report(): ScheduleReport {
+    return {
+      seed: this.#seed,
+      virtualMs: this.#clock.monotonicMs(),
+      eventCount: this.#eventCount,
+      traceHash: this.#trace.hash,
+      violations: this.#ledger.violations,
+      evaluations: this.#ledger.evaluations,
+      events: this.#ledger.events,
+    };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,76 @@
+// While a schedule runs, whatever could bring in real time, chance or I/O throws: what the seams do not give does not
+// exist. Production code that reached past them would end the run with the name of what it called.
+import { createRequire, syncBuiltinESMExports } from "node:module";
+
+/** Something past the seams was called. */
+export class EscapeError extends Error {
+  override readonly name = "EscapeError";
+}
+
+interface Patched {
+  readonly owner: Record<string, unknown>;
+  readonly name: string;
+  readonly original: unknown;
+}
+
+const GLOBALS = ["setTimeout", "setInterval", "setImmediate", "fetch"];
+const require = createRequire(import.meta.url);
+const MODULES: readonly (readonly [string, readonly string[]])[] = [
+  ["crypto", ["randomBytes", "randomUUID", "randomInt", "randomFillSync", "randomFill"]],
+  ["net", ["connect", "createConnection", "createServer"]],
+  ["http", ["request", "get", "createServer"]],
+  ["dns", ["lookup", "resolve"]],
+  ["fs", ["open", "openSync", "readFile", "readFileSync", "writeFile", "writeFileSync", "createReadStream"]],
+  ["child_process", ["spawn", "exec", "execFile", "fork"]],
+  ["worker_threads", ["Worker"]],
+];
+
+/** Runs `work` with everything impure replaced. Several at once share the replacement; the last one undoes it. */
+export async function inSealedWorld<T>(work: () => Promise<T>): Promise<T> {
+  const patched = seal();
+  try {
+    return await work();
+  } finally {
+    for (const { owner, name, original } of patched.toReversed()) owner[name] = original;
+    syncBuiltinESMExports();
+  }
+}
+
+function seal(): Patched[] {
+  const patched: Patched[] = [];
+  const replace = (owner: object, name: string, what: string, by?: unknown) => {
+    const record = owner as Record<string, unknown>;
+    if (!(name in record)) return;
+    patched.push({ owner: record, name, original: record[name] });
+    record[name] =
+      by ??
+      (() => {
+        throw new EscapeError(`${what} was called in a simulated world`);
+      });
+  };
+  for (const name of GLOBALS) replace(globalThis, name, name);
+  replace(globalThis, "Date", "Date", SealedDate);
+  replace(Math, "random", "Math.random");
+  replace(performance, "now", "performance.now");
+  replace(AbortSignal, "timeout", "AbortSignal.timeout");
+  for (const [module, names] of MODULES) {
+    const exported = require(`node:${module}`) as object;
+    for (const name of names) replace(exported, name, `node:${module}.${name}`);
+  }
+  syncBuiltinESMExports();
+  return patched;
+}
+
+const RealDate = Date;
+
+/** A date from a number is pure; the date of now is not. */
+class SealedDate extends RealDate {
+  constructor(...args: [] | [number | string | Date]) {
+    if (args.length === 0) throw new EscapeError("new Date() was called in a simulated world");
+    super(args[0]);
+  }
+
+  static override now(): number {
+    throw new EscapeError("Date.now was called in a simulated world");
+  }
+}

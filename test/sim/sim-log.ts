@@ -1,0 +1,62 @@
+// The log seam of a simulated process: lines are counted, traced when somebody reads along, and those that tell of
+// damage are broken rules, for no schedule damages anything.
+import type { Log, LogFields } from "../../src/host/log.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Trace } from "./trace.ts";
+
+const DAMAGE = /^(shard cannot be recovered|shard refused|extent unreadable)$/;
+
+/** Counts lines. */
+export class SimLog implements Log {
+  readonly #world: { readonly ledger: Ledger; readonly trace: Trace };
+  readonly #name: string;
+
+  constructor(world: { readonly ledger: Ledger; readonly trace: Trace }, name: string) {
+    this.#world = world;
+    this.#name = name;
+  }
+
+  debug(): void {}
+
+  info(message: string, fields?: LogFields): void {
+    this.#line("info", message, fields);
+  }
+
+  warn(message: string, fields?: LogFields): void {
+    this.#line("warn", message, fields);
+  }
+
+  error(message: string, fields?: LogFields): void {
+    this.#line("error", message, fields);
+    if (DAMAGE.test(message) && !isTransport(fields?.["error"])) {
+      this.#world.ledger.fail("nothing committed is unreadable", `${this.#name}: ${message} ${text(fields)}`);
+    }
+  }
+
+  child(): Log {
+    return this;
+  }
+
+  #line(level: string, message: string, fields: LogFields | undefined): void {
+    this.#world.trace.note(`${this.#name} ${level}: ${message} ${text(fields)}`);
+  }
+}
+
+/** Whether an error says that the store could not be reached rather than what it holds. */
+function isTransport(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error.name === "DeadlineError") return true;
+  return "kind" in error && (error.kind === "unknown" || error.kind === "unavailable");
+}
+
+function text(fields: LogFields | undefined): string {
+  if (!fields) return "";
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}=${value instanceof Error ? errorText(value) : String(value)}`)
+    .join(" ");
+}
+
+function errorText(error: Error): string {
+  const cause = error.cause instanceof Error ? ` <- ${errorText(error.cause)}` : "";
+  return `${error.name}: ${error.message}${cause}`;
+}

@@ -1,0 +1,209 @@
+// A consumer without a group: finds every topic of the schedule, reads all partitions from the first offset on, and lets
+// every answer be compared with the committed log.
+import { ErrorCode, errorName } from "../../generated/kafka/error-codes.ts";
+import type { FetchResponse } from "../../generated/kafka/fetch-response.ts";
+import { createFetchPartition, createFetchRequest, createFetchTopic } from "../../generated/testing/fetch-request.ts";
+import {
+  createListOffsetsPartition,
+  createListOffsetsRequest,
+  createListOffsetsTopic,
+} from "../../generated/testing/list-offsets-request.ts";
+import { createMetadataRequest, createMetadataRequestTopic } from "../../generated/testing/metadata-request.ts";
+import { clientApis } from "./client-apis.ts";
+import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import type { CommittedPartition } from "./committed-log.ts";
+import { checkFetched } from "./fetch-check.ts";
+import type { KafkaClient } from "./kafka-client.ts";
+import type { SimRandom } from "./sim-random.ts";
+
+/** What a reader is. */
+export interface ReaderTraits {
+  readonly name: string;
+  readonly topics: readonly string[];
+  readonly fetchVersion: number;
+}
+
+interface Position {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: CommittedPartition;
+  offset: number;
+  /** Last end that ListOffsets told; it never goes back. */
+  end: number;
+}
+
+const METADATA_VERSION = 12;
+const LIST_OFFSETS_VERSION = 7;
+const LATEST_TIMESTAMP = -1n;
+const EARLIEST_TIMESTAMP = -2n;
+
+/** Reads until the schedule is over. */
+export class SimReader {
+  readonly #world: ClientWorld;
+  readonly #traits: ReaderTraits;
+  readonly #link: BrokerLink;
+  readonly #random: SimRandom;
+  readonly #positions = new Map<string, Position>();
+
+  constructor(world: ClientWorld, traits: ReaderTraits) {
+    this.#world = world;
+    this.#traits = traits;
+    this.#link = new BrokerLink(world, traits.name);
+    this.#random = world.random.split(traits.name);
+  }
+
+  /** Whether everything committed to topics that exist was read. */
+  get hasReadAll(): boolean {
+    const { oracle } = this.#world;
+    for (const partition of oracle.log.partitions()) {
+      if (!oracle.liveTopicIds.has(partition.topicId) || oracle.isInternal(partition.topicId)) continue;
+      if (partition.end > 0 && (this.#positions.get(partition.name)?.offset ?? 0) < partition.end) return false;
+    }
+    return true;
+  }
+
+  /** What is not read yet, for the message of a schedule that does not converge. */
+  get backlog(): string {
+    return [...this.#positions.values()]
+      .map(({ partition, offset }) => `${partition.name} ${offset}/${partition.end}`)
+      .join(", ");
+  }
+
+  async run(): Promise<void> {
+    while (!this.#world.over.aborted) {
+      const client = await orUndefined(this.#link.open());
+      if (!client || !(await this.#turn(client))) await pause(this.#world, this.#random, 150);
+    }
+  }
+
+  async #turn(client: KafkaClient): Promise<boolean> {
+    if (this.#positions.size === 0 || this.#random.chance(0.1)) {
+      if (!(await this.#discover(client))) return false;
+    }
+    if (this.#random.chance(0.1) && !(await this.#listOffsets(client))) return false;
+    return this.#fetch(client);
+  }
+
+  /** Learns the topics of the moment by name, with their ids. */
+  async #discover(client: KafkaClient): Promise<boolean> {
+    const { oracle, ledger } = this.#world;
+    const topics = this.#traits.topics.map((name) => createMetadataRequestTopic({ name }));
+    const request = createMetadataRequest({ topics, allowAutoTopicCreation: false });
+    const known = new Map(this.#traits.topics.map((name) => [name, oracle.topics.get(name)?.topicId]));
+    const response = await orUndefined(client.request({ ...clientApis.metadata, version: METADATA_VERSION }, request));
+    if (!response) return false;
+    for (const topic of response.topics) {
+      const name = topic.name ?? "";
+      if (topic.errorCode !== ErrorCode.NONE) continue;
+      const now = oracle.topics.get(name)?.topicId;
+      const isTrue = topic.topicId === now || topic.topicId === known.get(name) || now !== known.get(name);
+      ledger.check("I15 metadata names a topic that exists", isTrue, () => {
+        return `${name} has the id ${now}, the answer says ${topic.topicId}`;
+      });
+      for (const { partitionIndex } of topic.partitions) this.#add(name, topic.topicId, partitionIndex);
+    }
+    for (const [key, { topicId }] of this.#positions)
+      if (!oracle.liveTopicIds.has(topicId)) this.#positions.delete(key);
+    return this.#positions.size > 0;
+  }
+
+  #add(topic: string, topicId: string, index: number): void {
+    const partition = this.#world.oracle.log.partition(topicId, index);
+    if (this.#positions.has(partition.name)) return;
+    this.#positions.set(partition.name, { topic, topicId, partition, offset: 0, end: 0 });
+  }
+
+  async #fetch(client: KafkaClient): Promise<boolean> {
+    const positions = [...this.#positions.values()];
+    const bytesMax = this.#random.pick([200, 2_000, 1_048_576]);
+    const isById = this.#traits.fetchVersion >= 13;
+    const topics = positions.map(({ topic, topicId, partition, offset }) =>
+      createFetchTopic({
+        ...(isById ? { topicId } : { topic }),
+        partitions: [
+          createFetchPartition({ partition: partition.partition, fetchOffset: offset, partitionMaxBytes: bytesMax }),
+        ],
+      }),
+    );
+    const request = createFetchRequest({
+      maxWaitMs: 400,
+      minBytes: 1,
+      maxBytes: bytesMax,
+      sessionId: 0,
+      sessionEpoch: -1,
+      topics,
+    });
+    const asked = positions.map(({ offset }) => offset);
+    const response = await orUndefined(
+      client.request({ ...clientApis.fetch, version: this.#traits.fetchVersion }, request),
+    );
+    if (!response) return false;
+    this.#world.ledger.count("fetches");
+    return this.#take(positions, asked, response);
+  }
+
+  #take(positions: readonly Position[], asked: readonly number[], response: FetchResponse): boolean {
+    if (response.errorCode !== ErrorCode.NONE) {
+      this.#world.ledger.count(`fetch refused with ${errorName(response.errorCode)}`);
+      return false;
+    }
+    let isClean = true;
+    for (const topic of response.responses) {
+      for (const answer of topic.partitions) {
+        const index = positions.findIndex(
+          (at) =>
+            (at.topicId === topic.topicId || at.topic === topic.topic) &&
+            at.partition.partition === answer.partitionIndex,
+        );
+        const position = positions[index];
+        this.#world.ledger.check(
+          "a fetch answers what was asked",
+          position !== undefined,
+          () => topic.topic + topic.topicId,
+        );
+        if (!position) continue;
+        const offset = asked[index] ?? 0;
+        position.offset = checkFetched(this.#world, { partition: position.partition, offset }, answer);
+        this.#world.trace.note(`fetched ${position.partition.name} ${offset} to ${position.offset}`);
+        isClean &&= answer.errorCode === ErrorCode.NONE;
+      }
+    }
+    return isClean;
+  }
+
+  /** Asks for first and last offset of one partition. */
+  async #listOffsets(client: KafkaClient): Promise<boolean> {
+    const { ledger } = this.#world;
+    const position = this.#random.pick([...this.#positions.values()]);
+    const { partition, topic } = position;
+    const isLatest = this.#random.chance(0.7);
+    const timestamp = isLatest ? LATEST_TIMESTAMP : EARLIEST_TIMESTAMP;
+    const partitions = [createListOffsetsPartition({ partitionIndex: partition.partition, timestamp })];
+    const request = createListOffsetsRequest({
+      replicaId: -1,
+      topics: [createListOffsetsTopic({ name: topic, partitions })],
+    });
+    const startBefore = partition.logStart;
+    const api = { ...clientApis.listOffsets, version: LIST_OFFSETS_VERSION };
+    const response = await orUndefined(client.request(api, request));
+    const answer = response?.topics[0]?.partitions[0];
+    if (answer?.errorCode !== ErrorCode.NONE) return response !== undefined;
+    // By name: between question and answer the topic may have become another one.
+    if (this.#world.oracle.topics.get(topic)?.topicId !== position.topicId) return true;
+    if (!isLatest) {
+      const isTrue = startBefore <= answer.offset && answer.offset <= partition.logStart;
+      ledger.check("I14 the log start is the committed one", isTrue, () => {
+        return `${partition.name} starts at ${startBefore} to ${partition.logStart}, the answer was ${answer.offset}`;
+      });
+      return true;
+    }
+    ledger.check("I8 nothing above the committed end is served", answer.offset <= partition.end, () => {
+      return `${partition.name} ends at ${partition.end}, the answer was ${answer.offset}`;
+    });
+    ledger.check("I14 the end never goes back for a client", answer.offset >= position.end, () => {
+      return `${partition.name} ended at ${position.end}, now at ${answer.offset}`;
+    });
+    position.end = answer.offset;
+    return true;
+  }
+}

@@ -1,0 +1,191 @@
+// Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
+// and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
+import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
+import type { KvOperation } from "./faulty-key-value-store.ts";
+import type { ObjectOperation } from "./faulty-object-store.ts";
+import type { SimRandom } from "./sim-random.ts";
+
+/** Mean times between events of the environment, in virtual milliseconds; 0 means never. */
+export interface EnvironmentFaults {
+  readonly crashEveryMs: number;
+  readonly pauseEveryMs: number;
+  /** Bounds of the length of a pause. */
+  readonly pauseMs: readonly [number, number];
+  /** A pause in which another process takes over, so that the paused one wakes as a zombie. */
+  readonly takeoverEveryMs: number;
+  readonly storeOutageEveryMs: number;
+  readonly kvOutageEveryMs: number;
+  readonly outageMs: readonly [number, number];
+  readonly leaseExpiryEveryMs: number;
+  readonly cutEveryMs: number;
+  readonly wallJumpEveryMs: number;
+  readonly compactionEveryMs: number;
+  readonly logStartEveryMs: number;
+  readonly topicChurnEveryMs: number;
+}
+
+/** What one seed runs with. */
+export interface Swarm {
+  /** Length of the phase with faults. */
+  readonly faultPhaseMs: number;
+  readonly environment: EnvironmentFaults;
+  readonly storeRates: RatesByKind<ObjectOperation>;
+  readonly kvRates: RatesByKind<KvOperation>;
+  readonly storeLatencyMs: readonly [number, number];
+  readonly kvLatencyMs: readonly [number, number];
+  readonly lateMs: readonly [number, number];
+  readonly watchBreakRate: number;
+  readonly resetRate: number;
+  readonly broker: BrokerSwarm;
+  readonly clients: ClientSwarm;
+}
+
+/** Settings of the broker that a seed varies. */
+export interface BrokerSwarm {
+  readonly flushesInFlightMax: number;
+  readonly putBudget: { readonly perSecond: number; readonly burst: number };
+  readonly tailBytes: number;
+  readonly readCacheBytes: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointFlushes: number;
+  readonly putTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly storeAttemptTimeoutMs: number;
+  readonly offsetsPartitionCount: number;
+}
+
+/** Clients of a seed. */
+export interface ClientSwarm {
+  readonly idempotentProducers: number;
+  readonly plainProducers: number;
+  readonly inFlightMax: number;
+  readonly partitionCount: number;
+  readonly recordsPerBatchMax: number;
+  readonly paddingBytesMax: number;
+  /** Mean pause of a lane between two batches. */
+  readonly batchEveryMs: number;
+  readonly requestTimeoutMs: number;
+  readonly readers: number;
+  readonly groupMembers: number;
+  /** Mean time a group member stays, 0 for ever. */
+  readonly memberStayMs: number;
+}
+
+/** Draws the swarm of a seed. */
+export function drawSwarm(random: SimRandom): Swarm {
+  const harshness = random.pick([0, 0.3, 0.3, 1, 1, 1, 2]);
+  const storeLatencyMs = random.pick([
+    [0.5, 3],
+    [1, 20],
+    [5, 60],
+    [1, 150],
+  ] as const);
+  return {
+    faultPhaseMs: random.between(56_000, 64_000),
+    environment: drawEnvironment(random),
+    storeRates: {
+      put: drawRates(random, harshness),
+      get: drawRates(random, harshness),
+      head: drawRates(random, harshness),
+    },
+    kvRates: {
+      txn: drawRates(random, harshness * 0.5),
+      get: drawRates(random, harshness * 0.5),
+      range: drawRates(random, harshness * 0.5),
+      lease: drawRates(random, harshness),
+    },
+    storeLatencyMs,
+    kvLatencyMs: random.pick([
+      [0.2, 1],
+      [0.5, 3],
+      [1, 10],
+      [0.5, 40],
+    ] as const),
+    lateMs: random.pick([
+      [1, 2_000],
+      [1, 12_000],
+      [3_000, 30_000],
+    ] as const),
+    watchBreakRate: random.pick([0, 0, 0.002, 0.02]),
+    resetRate: random.pick([0, 0, 0.0005, 0.003]),
+    broker: drawBroker(random),
+    clients: drawClients(random, storeLatencyMs[1]),
+  };
+}
+
+function drawEnvironment(random: SimRandom): EnvironmentFaults {
+  const sometimes = (share: number, everyMs: readonly [number, number]) => {
+    const exists = random.chance(share);
+    const drawn = random.between(...everyMs);
+    return exists ? drawn : 0;
+  };
+  return {
+    crashEveryMs: sometimes(0.95, [5_000, 18_000]),
+    pauseEveryMs: sometimes(0.5, [8_000, 30_000]),
+    pauseMs: random.pick([
+      [50, 1_500],
+      [1_000, 9_000],
+      [6_000, 16_000],
+    ] as const),
+    takeoverEveryMs: sometimes(0.35, [15_000, 40_000]),
+    storeOutageEveryMs: sometimes(0.3, [15_000, 40_000]),
+    kvOutageEveryMs: sometimes(0.3, [15_000, 40_000]),
+    outageMs: random.pick([
+      [200, 2_000],
+      [1_000, 8_000],
+      [5_000, 15_000],
+    ] as const),
+    leaseExpiryEveryMs: sometimes(0.4, [8_000, 30_000]),
+    cutEveryMs: sometimes(0.4, [5_000, 20_000]),
+    wallJumpEveryMs: sometimes(0.4, [5_000, 20_000]),
+    compactionEveryMs: sometimes(0.3, [3_000, 15_000]),
+    logStartEveryMs: sometimes(0.5, [3_000, 15_000]),
+    topicChurnEveryMs: sometimes(0.5, [6_000, 20_000]),
+  };
+}
+
+function drawRates(random: SimRandom, harshness: number): FaultRates {
+  const rate = () => {
+    const exists = random.chance(0.5);
+    const drawn = 0.1 * random.uniform() ** 2 * harshness;
+    return exists ? drawn : 0;
+  };
+  return { refused: rate(), unreachable: rate(), "lost-request": rate(), "lost-reply": rate(), late: rate() };
+}
+
+function drawBroker(random: SimRandom): BrokerSwarm {
+  return {
+    flushesInFlightMax: random.pick([1, 2, 4, 8, 8]),
+    putBudget: random.pick([
+      { perSecond: 0, burst: 0 },
+      { perSecond: 0, burst: 0 },
+      { perSecond: 20, burst: 5 },
+      { perSecond: 4, burst: 40 },
+    ]),
+    tailBytes: random.pick([0, 2_000, 64 * 1024, 16 * 1024 * 1024]),
+    readCacheBytes: random.pick([1, 4_000, 1024 * 1024]),
+    checkpointIntervalMs: random.pick([500, 1_500, 5_000, 5_000, 60_000]),
+    checkpointFlushes: random.pick([3, 16, 64, 2_048]),
+    putTimeoutMs: random.pick([2_000, 8_000, 30_000]),
+    headTimeoutMs: random.pick([2_000, 8_000, 30_000]),
+    storeAttemptTimeoutMs: random.pick([1_000, 3_000, 10_000]),
+    offsetsPartitionCount: random.pick([1, 4]),
+  };
+}
+
+function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm {
+  return {
+    idempotentProducers: 1 + random.below(2),
+    plainProducers: random.below(2),
+    inFlightMax: 1 + random.below(5),
+    partitionCount: 1 + random.below(4),
+    recordsPerBatchMax: random.pick([1, 3, 10]),
+    paddingBytesMax: random.pick([0, 20, 300]),
+    batchEveryMs: random.pick([60, 100, 150]),
+    // Long enough for a flush and a read of a healthy store.
+    requestTimeoutMs: Math.max(random.pick([700, 1_500, 4_000]), 15 * storeLatencyMsMax),
+    readers: 1,
+    groupMembers: random.below(3),
+    memberStayMs: random.pick([0, 6_000, 20_000]),
+  };
+}

@@ -1,0 +1,25 @@
+// Creates topics through the broker, however often that has to be tried.
+import { createCreatableTopic, createCreateTopicsRequest } from "../../generated/testing/create-topics-request.ts";
+import { clientApis } from "./client-apis.ts";
+import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+
+/** Creates a topic, or finds it there; its id. */
+export async function createTopic(world: ClientWorld, name: string, numPartitions: number): Promise<string> {
+  const link = new BrokerLink(world, `admin of ${name}`);
+  const random = world.random.split(`creation of ${name}`);
+  for (;;) {
+    const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: -1 })];
+    const request = createCreateTopicsRequest({ topics, timeoutMs: 2_000 });
+    const client = await orUndefined(link.open());
+    const response = client && (await orUndefined(client.request({ ...clientApis.createTopics, version: 7 }, request)));
+    const topicId = world.oracle.topics.get(name)?.topicId;
+    if (response?.topics[0]?.errorCode === 0) {
+      world.ledger.check("a created topic is stored", topicId !== undefined, () => name);
+    }
+    if (topicId !== undefined) {
+      link.close();
+      return topicId;
+    }
+    await pause(world, random, 200);
+  }
+}

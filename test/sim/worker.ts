@@ -1,0 +1,43 @@
+// One process of a run: simulates seeds `first`, `first + stride`, … up to `last` and writes a line of JSON for each.
+// With `--until-found` it stops after the first violation; every `--twice`-th seed is run again and has to be equal.
+import { setMaxListeners } from "node:events";
+import { parseArgs } from "node:util";
+import { runSchedule, type ScheduleReport } from "./schedule.ts";
+
+/** What a worker says of one seed. */
+export interface SeedReport extends Omit<ScheduleReport, "evaluations" | "events"> {
+  readonly evaluations: readonly (readonly [string, number])[];
+  readonly events: readonly (readonly [string, number])[];
+}
+
+setMaxListeners(0);
+const { values } = parseArgs({
+  options: {
+    first: { type: "string", default: "1" },
+    stride: { type: "string", default: "1" },
+    last: { type: "string", default: "1" },
+    "until-found": { type: "boolean", default: false },
+    twice: { type: "string", default: "0" },
+    trace: { type: "boolean", default: false },
+  },
+});
+const twice = Number(values.twice);
+for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) {
+  const report = await simulate(String(seed), twice > 0 && seed % twice === 0);
+  const { evaluations, events } = report;
+  const line: SeedReport = { ...report, evaluations: [...evaluations], events: [...events] };
+  if (!values.trace) process.stdout.write(`${JSON.stringify(line)}\n`);
+  if (values["until-found"] && report.violations.length > 0) break;
+}
+
+async function simulate(seed: string, isTwice: boolean): Promise<ScheduleReport> {
+  const report = await runSchedule(seed, values.trace ? { onLine: (line) => console.log(line) } : {});
+  if (values.trace) console.log(report.violations, `hash ${report.traceHash}`);
+  if (!isTwice) return report;
+  const again = await runSchedule(seed);
+  const rule = "the same seed gives the same schedule";
+  const evaluations = new Map([...report.evaluations, [rule, 1]]);
+  if (again.traceHash === report.traceHash) return { ...report, evaluations };
+  const text = `${report.traceHash} after ${report.eventCount} events, then ${again.traceHash} after ${again.eventCount}`;
+  return { ...report, evaluations, violations: [...report.violations, { rule, text, atMs: 0 }] };
+}
