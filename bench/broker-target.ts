@@ -1,5 +1,6 @@
 // The process that bench/broker.ts loads: the broker on memory stores, or a bare sink that splits frames, checks the CRC
-// of the batch and answers. Its one argument says which; its parent asks for its memory.
+// of the batch and answers. Its one argument says which; its parent asks for its memory and
+// the time it used of the processor.
 import { createServer } from "node:net";
 
 /** A module as `make build` made it: what is measured is what runs, not what a loader makes of the sources. */
@@ -102,7 +103,8 @@ const [, , what, batchBytes = "0"] = process.argv;
 const port = what === "broker" ? await serveBroker() : await serveSink(Number(batchBytes));
 process.on("message", () => {
   globalThis.gc?.();
-  process.send?.({ rssBytes: process.memoryUsage().rss });
+  const { user, system } = process.cpuUsage();
+  process.send?.({ rssBytes: process.memoryUsage().rss, cpuMicroseconds: user + system });
 });
 process.on("disconnect", () => process.exit(0));
 process.send?.({ port });

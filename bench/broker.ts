@@ -62,11 +62,16 @@ async function stop({ child }: Target): Promise<void> {
   await ended;
 }
 
-async function rssOf({ child }: Target): Promise<number> {
+interface Usage {
+  readonly rssBytes: number;
+  readonly cpuMicroseconds: number;
+}
+
+async function usageOf({ child }: Target): Promise<Usage> {
   const answered = once(child, "message");
-  child.send("memory");
-  const [{ rssBytes }] = (await answered) as [{ rssBytes: number }];
-  return rssBytes;
+  child.send("usage");
+  const [usage] = (await answered) as [Usage];
+  return usage;
 }
 
 function requestOf(apiKey: number, version: number, body: (writer: Writer) => void): Buffer {
@@ -148,18 +153,30 @@ function pump(socket: Socket, frame: Buffer, count: number): Promise<void> {
   });
 }
 
-/** Batches per second of one round. */
-async function round(target: Target, load: Load, batch: Uint8Array): Promise<number> {
+/** What one round measured. */
+interface Round {
+  readonly batchesPerSecond: number;
+  /** Of the target: says what it costs also where the machine is busy with other things. */
+  readonly cpuMicrosecondsPerBatch: number;
+}
+
+async function round(target: Target, load: Load, batch: Uint8Array): Promise<Round> {
   const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => open(target.port)));
   const each = Math.floor(load.batchesPerRound / CONNECTIONS);
+  const before = await usageOf(target);
   const startMs = performance.now();
   await Promise.all(sockets.map((socket, partition) => pump(socket, produceRequest(partition, batch), each)));
   const seconds = (performance.now() - startMs) / 1000;
+  const after = await usageOf(target);
   for (const socket of sockets) {
     socket.removeAllListeners("close");
     socket.destroy();
   }
-  return (each * CONNECTIONS) / seconds;
+  const batches = each * CONNECTIONS;
+  return {
+    batchesPerSecond: batches / seconds,
+    cpuMicrosecondsPerBatch: (after.cpuMicroseconds - before.cpuMicroseconds) / batches,
+  };
 }
 
 function median(values: readonly number[]): number {
@@ -173,7 +190,7 @@ function print(line: string): void {
 async function compare(load: Load): Promise<void> {
   const batch = batchOf(load);
   const sink = await start("sink", String(batch.length));
-  const rates: { broker: number[]; sink: number[] } = { broker: [], sink: [] };
+  const rounds: { broker: Round[]; sink: Round[] } = { broker: [], sink: [] };
   for (let index = 0; index < ROUNDS; index++) {
     // The memory store keeps everything: a fresh broker each time, warmed up by a fifth of the load.
     const broker = await start("broker");
@@ -183,18 +200,23 @@ async function compare(load: Load): Promise<void> {
       ["broker", broker],
     ] as const) {
       await round(target, { ...load, batchesPerRound: load.batchesPerRound / 5 }, batch);
-      rates[name].push(await round(target, load, batch));
+      rounds[name].push(await round(target, load, batch));
     }
     await stop(broker);
   }
   await stop(sink);
-  const [brokerRate, sinkRate] = [median(rates.broker), median(rates.sink)];
-  const mibOf = (rate: number) => `${Math.round((rate * batch.length) / MIB)} MiB/s`;
-  const ratio = brokerRate / sinkRate;
-  print(
-    `${load.name.padEnd(8)} broker ${Math.round(brokerRate)} batches/s (${mibOf(brokerRate)}), ` +
-      `sink ${Math.round(sinkRate)} batches/s (${mibOf(sinkRate)}): ${(ratio * 100).toFixed(0)} % (aim ${load.aim * 100} %)`,
-  );
+  const medianOf = (name: "broker" | "sink", field: keyof Round) => median(rounds[name].map((each) => each[field]));
+  const textOf = (name: "broker" | "sink") => {
+    const rate = medianOf(name, "batchesPerSecond");
+    const mib = Math.round((rate * batch.length) / MIB);
+    const cpu = medianOf(name, "cpuMicrosecondsPerBatch").toFixed(1);
+    return `${name} ${Math.round(rate)} batches/s, ${mib} MiB/s, ${cpu} µs of CPU each`;
+  };
+  const ratio = medianOf("broker", "batchesPerSecond") / medianOf("sink", "batchesPerSecond");
+  const cpuRatio = medianOf("sink", "cpuMicrosecondsPerBatch") / medianOf("broker", "cpuMicrosecondsPerBatch");
+  const percent = (value: number) => `${(value * 100).toFixed(0)} %`;
+  print(`${load.name}: ${textOf("broker")}; ${textOf("sink")}`);
+  print(`  ${percent(ratio)} of the sink's rate (aim ${percent(load.aim)}), ${percent(cpuRatio)} by CPU`);
 }
 
 async function idle(): Promise<void> {
@@ -202,14 +224,14 @@ async function idle(): Promise<void> {
   const apiVersions = requestOf(18, 0, () => {});
   const first = await open(broker.port);
   await ask(first, apiVersions);
-  const before = await rssOf(broker);
+  const { rssBytes: before } = await usageOf(broker);
   const sockets: Socket[] = [];
   for (let index = 0; index < IDLE_CONNECTIONS; index++) {
     const socket = await open(broker.port);
     await ask(socket, apiVersions);
     sockets.push(socket);
   }
-  const after = await rssOf(broker);
+  const { rssBytes: after } = await usageOf(broker);
   for (const socket of [first, ...sockets]) socket.destroy();
   await stop(broker);
   print(

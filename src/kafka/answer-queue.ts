@@ -192,7 +192,9 @@ export class AnswerQueue {
     if (this.#isWriting) return;
     this.#isWriting = true;
     // One commit settles many requests in the same step: a moment later all of them are ready for one write.
-    queueMicrotask(() => this.#writeReady().catch((error: unknown) => this.#parts.end(error)));
+    queueMicrotask(() => {
+      this.#writeReady().catch((error: unknown) => this.#parts.end(error));
+    });
   }
 
   async #writeReady(): Promise<void> {

@@ -22,11 +22,11 @@ export interface Peer {
   /** Aborts when the connection ends. */
   readonly signal: AbortSignal;
   /** Takes up to `bytes` for the answer to this request out of the budget; 0 when that is spent. */
-  reserveResponseBytes(bytes: number): number;
+  readonly reserveResponseBytes: (bytes: number) => number;
   /** Resolves when the budget may have room again or after `waitMs`; rejects when the connection ends. */
-  waitForResponseBytes(waitMs: number): Promise<void>;
+  readonly waitForResponseBytes: (waitMs: number) => Promise<void>;
   /** Keeps the request's bytes counted until `settled` has settled, although it is answered before. */
-  retainRequest(settled: Promise<unknown>): void;
+  readonly retainRequest: (settled: Promise<unknown>) => void;
 }
 
 /**

@@ -22,7 +22,7 @@ import { unknownApiVersionsVersion } from "./apis/18-api-versions.ts";
 import type { Peer } from "./connection.ts";
 import { ConnectionEndError } from "./connection-end.ts";
 import { Deadlines } from "./deadlines.ts";
-import { readOrigin, readRoute } from "./request.ts";
+import { type RequestOrigin, readOrigin, readRoute } from "./request.ts";
 
 const API_VERSIONS_KEY = 18;
 const CONTROL_CHARACTERS = /\p{Cc}/u;
@@ -90,7 +90,23 @@ export class Dispatcher {
     return {
       route,
       request,
-      context: { apiKey: apiKey as ApiKey, apiVersion, ...origin, ...peer, setDeadline: this.#setDeadline },
+      context: this.#contextOf({ apiKey: apiKey as ApiKey, apiVersion }, origin, peer),
+    };
+  }
+
+  #contextOf(route: Pick<RequestContext, "apiKey" | "apiVersion">, origin: RequestOrigin, peer: Peer): RequestContext {
+    // Field by field: spreads show in the profile of small produces.
+    return {
+      apiKey: route.apiKey,
+      apiVersion: route.apiVersion,
+      correlationId: origin.correlationId,
+      clientId: origin.clientId,
+      clientHost: peer.clientHost,
+      signal: peer.signal,
+      reserveResponseBytes: peer.reserveResponseBytes,
+      waitForResponseBytes: peer.waitForResponseBytes,
+      retainRequest: peer.retainRequest,
+      setDeadline: this.#setDeadline,
     };
   }
 

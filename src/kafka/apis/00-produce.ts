@@ -153,7 +153,17 @@ function rulesOf(topic: Topic, { apiVersion }: RequestContext, { clock }: Broker
     };
     topicRules.set(topic, rules);
   }
-  return { ...rules, nowMs: clock.wallMs(), allowZstd: apiVersion >= FIRST_ZSTD_VERSION };
+  // Field by field: a spread costs as much as the whole validation of a small batch.
+  return {
+    messageBytesMax: rules.messageBytesMax,
+    requiresKeys: rules.requiresKeys,
+    timestampType: rules.timestampType,
+    timestampBeforeMaxMs: rules.timestampBeforeMaxMs,
+    timestampAfterMaxMs: rules.timestampAfterMaxMs,
+    fromClient: rules.fromClient,
+    nowMs: clock.wallMs(),
+    allowZstd: apiVersion >= FIRST_ZSTD_VERSION,
+  };
 }
 
 function boundMs(configured: number): number {
@@ -183,8 +193,8 @@ function outcomesWithin(
       // All of them are there now.
       resolve(outcomes as Outcome[]);
     };
-    for (const [index, append] of appends.entries()) {
-      append.then((outcome) => {
+    for (const [index, committed] of appends.entries()) {
+      committed.then((outcome) => {
         outcomes[index] = outcome;
         pendingCount -= 1;
         settle();
