@@ -22,6 +22,7 @@ import { handlers } from "../../src/kafka/handlers.ts";
 import { defaultKafkaSettings, type KafkaSettings } from "../../src/kafka/kafka-settings.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
+import type { ObjectStore } from "../../src/object-store/object-store.ts";
 import { type BatchOptions, type BatchRecord, encodeBatch } from "../../src/records/encode-batch.ts";
 import { encodeMessages } from "../../src/records/message-set.ts";
 import { iterateBatches } from "../../src/records/record-batch.ts";
@@ -62,13 +63,16 @@ export class BrokerWorld {
   readonly clock = new SimClock({ seed: "kafka" });
   readonly metrics = new UnexportedMetrics();
   readonly transport = new MemoryTransport();
-  readonly store = new MemoryObjectStore();
   #broker: Broker | undefined;
 
   /** Starts a broker whose Kafka settings differ from the defaults in `settings`. */
-  static async start(settings: Partial<KafkaSettings> = {}, requestBudgetBytes = 256 << 20): Promise<BrokerWorld> {
+  static async start(
+    settings: Partial<KafkaSettings> = {},
+    options: { requestBudgetBytes?: number; store?: ObjectStore } = {},
+  ): Promise<BrokerWorld> {
+    const { requestBudgetBytes = 256 << 20, store = new MemoryObjectStore() } = options;
     const world = new BrokerWorld();
-    const { clock, metrics, transport, store } = world;
+    const { clock, metrics, transport } = world;
     const starting = Broker.start(
       {
         ...embeddedBrokerSettings,

@@ -370,7 +370,7 @@ describe("fetch sessions", () => {
 
 describe("a Fetch under memory pressure", () => {
   it("waits for room instead of reading beyond the budget, and answers nothing when none comes", async () => {
-    const tight = await BrokerWorld.start({}, 4_000);
+    const tight = await BrokerWorld.start({}, { requestBudgetBytes: 4_000 });
     const one = await tight.connect();
     await one.createTopic("log");
     for (let index = 0; index < 6; index++) await one.produce({ topic: "log" }, batchOf(["x".repeat(900)]));
