@@ -7,15 +7,18 @@ import { closeSync, constants, openSync } from "node:fs";
 import { link, mkdir, readdir, unlink } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
 import { FolderInUseError, type FolderLock, fileErrorCode } from "./file-system.ts";
+import { type ClaimTable, claimFolder, type Liveness } from "./folder-claim.ts";
 
 /** Folder of the claims, below the folder that is locked. */
 const CLAIMS_FOLDER = "+lock";
 /** Longest path that a unix socket takes on every system. */
 const SOCKET_PATH_BYTES_MAX = 100;
-/** Rounds after which a claim gives up; each lost round means that another process got further. */
-const ROUNDS_MAX = 1000;
 
-type Liveness = "alive" | "dead" | "gone";
+/** A socket that shows that its process lives. */
+interface Candidate {
+  readonly path: string;
+  readonly server: Server;
+}
 
 /**
  * Locks `folder`, which is there, until the lock is released or this process ends in whatever way.
@@ -25,53 +28,69 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   await mkdir(`${folder}/${CLAIMS_FOLDER}`, { mode: 0o700 }).catch((error: unknown) => {
     if (fileErrorCode(error) !== "EEXIST") throw error;
   });
-  const claims = openClaims(`${folder}/${CLAIMS_FOLDER}`);
+  const shortened = shortPath(`${folder}/${CLAIMS_FOLDER}`);
   try {
-    for (let round = 0; round < ROUNDS_MAX; round++) {
-      const server = await claim(claims.path, folder);
-      if (server) return { release: () => closed(server) };
-    }
+    const claims = new SocketClaims(shortened.path, folder);
+    const held = await claimFolder(claims);
+    if (!held) throw new FolderInUseError(folder);
+    await claims.clearDeadCandidates();
+    return { release: () => closed(held.server) };
   } finally {
-    claims.close();
+    shortened.close();
   }
-  throw new FolderInUseError(folder);
 }
 
-/** One round. @returns the socket that holds the lock, or nothing when the state changed under the claim */
-async function claim(path: string, folder: string): Promise<Server | undefined> {
-  const latest = await latestClaim(path);
-  if (latest > 0) {
-    const liveness = await livenessOf(`${path}/${latest}`);
-    if (liveness === "gone") return undefined;
-    if (liveness === "alive") throw new FolderInUseError(folder);
-  }
-  const candidate = `${path}/candidate-${randomBytes(6).toString("hex")}`;
-  const server = await listening(candidate, folder);
-  const mine = latest + 1;
-  const isLinked = await linked(candidate, `${path}/${mine}`);
-  await removed(candidate);
-  // A number is taken for good: were there a higher one, ours would be a number whose holder died and was cleared away.
-  if (isLinked && (await latestClaim(path)) === mine) {
-    await clearOthers(path, mine);
-    return server;
-  }
-  if (isLinked) await removed(`${path}/${mine}`);
-  await closed(server);
-  return undefined;
-}
+/** Claims as sockets in a folder: a number is a file name. */
+class SocketClaims implements ClaimTable<Candidate> {
+  readonly #path: string;
+  readonly #folder: string;
 
-/** The highest number claimed so far, 0 for none. It never goes down, because the highest claim is never removed. */
-async function latestClaim(path: string): Promise<number> {
-  const numbers = (await readdir(path)).filter((name) => /^\d+$/.test(name)).map(Number);
-  return Math.max(0, ...numbers);
-}
+  /** @param folder what is locked, for messages */
+  constructor(path: string, folder: string) {
+    this.#path = path;
+    this.#folder = folder;
+  }
 
-/** Removes what the dead left: lower numbers, and candidates that nobody listens on. */
-async function clearOthers(path: string, mine: number): Promise<void> {
-  for (const name of await readdir(path)) {
-    const isLower = /^\d+$/.test(name) && Number(name) < mine;
-    const isDead = name.startsWith("candidate-") && (await livenessOf(`${path}/${name}`)) === "dead";
-    if (isLower || isDead) await removed(`${path}/${name}`);
+  async numbers(): Promise<readonly number[]> {
+    return (await readdir(this.#path)).filter((name) => /^\d+$/.test(name)).map(Number);
+  }
+
+  livenessOf(number: number): Promise<Liveness> {
+    return livenessOf(`${this.#path}/${number}`);
+  }
+
+  async newCandidate(): Promise<Candidate> {
+    const path = `${this.#path}/candidate-${randomBytes(6).toString("hex")}`;
+    return { path, server: await listening(path, this.#folder) };
+  }
+
+  async publish(candidate: Candidate, number: number): Promise<boolean> {
+    try {
+      await link(candidate.path, `${this.#path}/${number}`);
+      return true;
+    } catch (error) {
+      // ENOENT: the candidate was cleared away between its birth and its first breath.
+      if (["EEXIST", "ENOENT"].includes(fileErrorCode(error))) return false;
+      throw error;
+    } finally {
+      await removed(candidate.path);
+    }
+  }
+
+  drop(candidate: Candidate): Promise<void> {
+    return closed(candidate.server);
+  }
+
+  remove(number: number): Promise<void> {
+    return removed(`${this.#path}/${number}`);
+  }
+
+  /** Removes candidates that nobody listens on. */
+  async clearDeadCandidates(): Promise<void> {
+    for (const name of await readdir(this.#path)) {
+      const path = `${this.#path}/${name}`;
+      if (name.startsWith("candidate-") && (await livenessOf(path)) === "dead") await removed(path);
+    }
   }
 }
 
@@ -108,17 +127,6 @@ function listening(path: string, folder: string): Promise<Server> {
   });
 }
 
-async function linked(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    // ENOENT: the candidate was cleared away between its birth and its first breath.
-    if (["EEXIST", "ENOENT"].includes(fileErrorCode(error))) return false;
-    throw error;
-  }
-}
-
 async function removed(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (fileErrorCode(error) !== "ENOENT") throw error;
@@ -131,8 +139,8 @@ function closed(server: Server): Promise<void> {
   });
 }
 
-/** A path to the claims that is short enough for a socket: on Linux a long one is reached through an open descriptor. */
-function openClaims(folder: string): { readonly path: string; readonly close: () => void } {
+/** A path to a folder that is short enough for a socket: on Linux a long one is reached through an open descriptor. */
+function shortPath(folder: string): { readonly path: string; readonly close: () => void } {
   const longestPath = `${folder}/candidate-000000000000`;
   if (Buffer.byteLength(longestPath) <= SOCKET_PATH_BYTES_MAX) return { path: folder, close: () => {} };
   if (process.platform !== "linux") {

@@ -23,7 +23,7 @@ process.exit(0);
 /** Writes the program that contenders run, as plain JavaScript. @returns its folder, to be removed afterwards */
 export async function writeContenderProgram(): Promise<string> {
   const programFolder = await mkdtemp(join(tmpdir(), "folder-lock-program-"));
-  for (const name of ["file-system", "folder-lock"]) {
+  for (const name of ["file-system", "folder-claim", "folder-lock"]) {
     const source = await readFile(new URL(`../../src/host/${name}.ts`, import.meta.url), "utf8");
     const options = {
       module: ts.ModuleKind.ESNext,
