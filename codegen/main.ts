@@ -1,13 +1,15 @@
-// `make generate`: prints generated/kafka and generated/testing from schemas/, writing only what changed and removing
-// what is no longer printed. With --check it writes nothing and fails if anything would change.
+// `make generate`: prints generated/kafka, generated/testing and the support table of docs/PROTOCOL.md from schemas/,
+// writing only what changed and removing what is no longer printed. With --check it writes nothing and fails if anything would change.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseErrors, planSchemas, printPlans } from "./generate.ts";
+import { servedVersions, withSupportTable } from "./support-table.ts";
 import { changedFiles, writeChanged } from "./write-changed.ts";
 
 const root = join(import.meta.dirname, "..");
 const schemaFolder = join(root, "schemas");
 const generatedFolder = join(root, "generated");
+const documentFolder = join(root, "docs");
 const NOT_MESSAGES = new Set(["errors.json", "SOURCES.json"]);
 
 function readSchemas(): Map<string, string> {
@@ -25,6 +27,10 @@ function staleFiles(files: ReadonlyMap<string, string>): string[] {
 
 const plans = planSchemas(readSchemas());
 const files = printPlans(plans, parseErrors(readFileSync(join(schemaFolder, "errors.json"), "utf8")));
+const protocol = readFileSync(join(documentFolder, "PROTOCOL.md"), "utf8");
+const documents = new Map([
+  ["PROTOCOL.md", withSupportTable(protocol, plans, servedVersions(join(root, "src/kafka/apis")))],
+]);
 const layouts = plans.reduce(
   (sum, plan) => sum + new Set(plan.layoutByVersion.filter((suffix) => suffix !== undefined)).size,
   0,
@@ -36,11 +42,19 @@ const versions = plans.reduce(
 const summary = `${plans.length} messages, ${versions} versions, ${layouts} layouts`;
 
 if (process.argv.includes("--check")) {
-  const wrong = [...changedFiles(generatedFolder, files), ...staleFiles(files)];
-  console.log(wrong.length === 0 ? `generated/ is what schemas/ gives: ${summary}` : `stale: ${wrong.join(", ")}`);
+  const wrong = [
+    ...changedFiles(generatedFolder, files),
+    ...changedFiles(documentFolder, documents),
+    ...staleFiles(files),
+  ];
+  console.log(
+    wrong.length === 0
+      ? `generated/ and docs/PROTOCOL.md are what schemas/ gives: ${summary}`
+      : `stale: ${wrong.join(", ")}`,
+  );
   process.exitCode = wrong.length === 0 ? 0 : 1;
 } else {
-  const changed = writeChanged(generatedFolder, files);
+  const changed = [...writeChanged(generatedFolder, files), ...writeChanged(documentFolder, documents)];
   const stale = staleFiles(files);
   for (const name of stale) rmSync(join(generatedFolder, name));
   console.log(`generated: ${summary}; ${changed.length} files written, ${stale.length} removed`);

@@ -210,14 +210,12 @@ export class Reader {
 
   /** Record batches with an int32 length: one view, none if empty, null if negative. */
   records(): readonly Uint8Array[] | null {
-    const bytes = this.nullableBytes();
-    return bytes === null ? null : bytes.length === 0 ? [] : [bytes];
+    return this.#batches(this.int32());
   }
 
   /** Record batches with a uvarint of their length + 1: one view, none if empty, null if that is 0. */
   compactRecords(): readonly Uint8Array[] | null {
-    const bytes = this.compactNullableBytes();
-    return bytes === null ? null : bytes.length === 0 ? [] : [bytes];
+    return this.#batches((this.uvarint() - 1) | 0);
   }
 
   /**
@@ -318,6 +316,12 @@ export class Reader {
     const start = this.#advance(length);
     if (length > CACHED_STRING_BYTES_MAX) return decodeUtf8(this.#bytes, start, start + length);
     return length === 0 ? "" : strings.text(this.#bytes, start, start + length);
+  }
+
+  /** An empty field gives no view: making one costs as much as reading ten integers. */
+  #batches(length: number): readonly Uint8Array[] | null {
+    if (length <= 0) return length < 0 ? null : [];
+    return [this.#view8(length)];
   }
 
   #view8(length: number): Uint8Array {
