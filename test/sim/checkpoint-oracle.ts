@@ -57,6 +57,7 @@ export class CheckpointOracle implements CheckpointWitness {
 
   onClaim(shard: number, claim: ShardClaim): void {
     this.#checkReachable(shard, claim);
+    this.#checkPendingNamed(shard, claim);
   }
 
   /** What the section in force says, against what was committed when its head was taken. */
@@ -139,6 +140,19 @@ export class CheckpointOracle implements CheckpointWitness {
     });
     this.#ledger.check("I11 every committed flush is reachable from the claim", lost === undefined, () => {
       return `shard ${shard}: flush ${lost?.flush} of ${lost?.sessionId} is reachable neither by base nor prev nor checkpoint`;
+    });
+  }
+
+  /** What is read in place keeps its session named, so that nobody may take its objects away. */
+  #checkPendingNamed(shard: number, claim: ShardClaim): void {
+    const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
+      if (sessionId === claim.sessionId || !this.#oracle.liveTopicIds.has(extent.topicId)) return false;
+      const { logStart } = this.#oracle.log.partition(extent.topicId, extent.partition);
+      if (extent.baseOffset + extent.offsetCount <= logStart) return false;
+      return !claim.prev.some((term) => term.sessionId === sessionId && term.from <= flush && flush <= term.to);
+    });
+    this.#ledger.check("I13 a claim names every session whose objects are read in place", lost === undefined, () => {
+      return `shard ${shard}: flush ${lost?.flush} of ${lost?.sessionId} holds pending records and is named no more`;
     });
   }
 

@@ -1,8 +1,10 @@
 // The clients of a schedule, and when they are done.
+import type { Address } from "../../src/host/transport.ts";
 import type { ClientWorld } from "./client-world.ts";
 import { GroupMember } from "./sim-member.ts";
 import { resetLanes, SimProducer } from "./sim-producer.ts";
 import { SimReader } from "./sim-reader.ts";
+import { askZombie } from "./stray-client.ts";
 import { CHURN_TOPIC, churnTopic } from "./topic-churn.ts";
 import { createTopic } from "./topic-creation.ts";
 
@@ -12,6 +14,8 @@ export interface Clients {
   isDone(): boolean;
   /** Who is not done, and why. */
   backlog(): string;
+  /** Asks a broker that was taken over what only its successor may answer. */
+  askZombie(address: Address): void;
 }
 
 const TOPIC = "orders";
@@ -68,6 +72,15 @@ class RunningClients implements Clients {
       backlog += oracle.log.partition(topicId, partition).end - groups.newest(GROUP, TOPIC, partition);
     }
     return backlog;
+  }
+
+  askZombie(address: Address): void {
+    const { topicId } = this.#world.oracle.topics.get(TOPIC) ?? {};
+    if (topicId === undefined) return;
+    const positions = this.#reader.positionsOf(topicId);
+    this.#live("stray client", () =>
+      askZombie(this.#world, { address, topic: TOPIC, topicId, group: GROUP, positions }),
+    );
   }
 
   #createTopic(): Promise<string> {

@@ -22,6 +22,8 @@ export interface CommittedBatch {
   readonly lastSequence: number;
   /** Undefined for records of coordinators. */
   readonly identity: BatchIdentity | undefined;
+  /** Who committed it. */
+  readonly sessionId: string;
 }
 
 /** A committed extent. */
@@ -121,7 +123,11 @@ export class CommittedLog {
   }
 
   /** Takes a batch of a committed extent in. */
-  commit(partition: CommittedPartition, view: RecordBatchView, isInternal: boolean): void {
+  commit(
+    partition: CommittedPartition,
+    view: RecordBatchView,
+    { isInternal, sessionId }: { readonly isInternal: boolean; readonly sessionId: string },
+  ): void {
     const identity = isInternal ? undefined : identityOfBatch(view);
     this.#ledger.check("I6 offsets are dense across sessions", view.baseOffset === partition.end, () => {
       return `${partition.name} ends at ${partition.end}, the next committed batch begins at ${view.baseOffset}`;
@@ -138,6 +144,7 @@ export class CommittedLog {
       firstSequence: view.baseSequence,
       lastSequence: view.lastSequence,
       identity,
+      sessionId,
     };
     partition.add(batch);
     if (identity) this.#noteLanded(partition, identity);

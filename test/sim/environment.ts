@@ -4,7 +4,7 @@ import { sleep } from "../../src/host/clock.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import type { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { CLIENT_HOST } from "./client-world.ts";
-import type { BrokerWorld, SimBroker } from "./sim-broker.ts";
+import type { BrokerLife, BrokerWorld, SimBroker } from "./sim-broker.ts";
 import type { SimRandom } from "./sim-random.ts";
 
 /** Half an hour and more: far beyond any lease, and within what a broker accepts in timestamps. */
@@ -15,14 +15,21 @@ export class Environment {
   readonly #world: BrokerWorld;
   readonly #broker: SimBroker;
   readonly #kv: MemoryKeyValueStore;
+  readonly #onZombie: (life: BrokerLife) => void;
   readonly #random: SimRandom;
   readonly #over = new AbortController();
   readonly #running: Promise<void>[] = [];
 
-  constructor(world: BrokerWorld, broker: SimBroker, kv: MemoryKeyValueStore) {
+  /** @param parts.onZombie told of a life that was taken over, shortly before it wakes */
+  constructor(
+    world: BrokerWorld,
+    broker: SimBroker,
+    parts: { readonly kv: MemoryKeyValueStore; readonly onZombie: (life: BrokerLife) => void },
+  ) {
     this.#world = world;
     this.#broker = broker;
-    this.#kv = kv;
+    this.#kv = parts.kv;
+    this.#onZombie = parts.onZombie;
     this.#random = world.random.split("environment");
   }
 
@@ -80,7 +87,14 @@ export class Environment {
   async #takeOver(random: SimRandom): Promise<void> {
     if (this.#broker.current.clock.isDead) return;
     const zombie = this.#broker.takeOver();
-    await sleep(this.#world.clock, random.between(500, 15_000), this.#over.signal);
+    const [shortest, longest] = random.pick([
+      [500, 4_000],
+      [3_000, 15_000],
+    ] as const);
+    await sleep(this.#world.clock, random.between(shortest, longest), this.#over.signal);
+    // What clients ask of it waits until it wakes, and races with what it learns of its end.
+    this.#onZombie(zombie);
+    await sleep(this.#world.clock, random.between(1, 50), this.#over.signal);
     if (zombie.isPaused) zombie.resume();
     await sleep(this.#world.clock, random.between(100, 4_000), this.#over.signal);
     this.#broker.bury(zombie);

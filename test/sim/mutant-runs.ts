@@ -15,8 +15,11 @@ export interface MutantRunOptions {
   readonly write: (line: string) => void;
 }
 
-interface Mutant {
+/** A planted bug. */
+export interface Mutant {
+  /** Name of the file, without its ending. */
   readonly name: string;
+  /** Path of the file. */
   readonly patch: string;
   /** What is wrong, in one line. */
   readonly bug: string;
@@ -72,7 +75,8 @@ async function run(root: string, mutant: Mutant): Promise<Verdict> {
   return last.verdict;
 }
 
-function readMutants(root: string): Mutant[] {
+/** Every planted bug, by name. @throws Error for a patch without its number of seeds */
+export function readMutants(root: string): Mutant[] {
   const folder = join(root, "test/sim/mutants");
   const names = readdirSync(folder).filter((file) => file.endsWith(".patch"));
   return names.sort().map((file) => {

@@ -9,7 +9,7 @@ import { Environment } from "./environment.ts";
 import { GroupOracle } from "./group-oracle.ts";
 import { type Counts, Ledger, type Violation } from "./ledger.ts";
 import { inSealedWorld } from "./sealed-world.ts";
-import { type BrokerWorld, SimBroker } from "./sim-broker.ts";
+import { type BrokerLife, type BrokerWorld, SimBroker } from "./sim-broker.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimRandom } from "./sim-random.ts";
 import { SimNetwork } from "./sim-transport.ts";
@@ -25,6 +25,8 @@ export interface ScheduleReport {
   readonly eventCount: number;
   /** Equal for equal seeds. */
   readonly traceHash: string;
+  /** Over the changes of the stores alone: equal also where only wall clocks differ. */
+  readonly decisionHash: string;
   readonly violations: readonly Violation[];
   readonly evaluations: Counts;
   readonly events: Counts;
@@ -129,8 +131,9 @@ class Schedule {
 
   async #runPhases(): Promise<void> {
     const { swarm } = this.#world;
-    const environment = new Environment(this.#world, this.#broker, this.#kv);
     const clients = startClients(this.#clientWorld());
+    const onZombie = ({ address }: BrokerLife) => clients.askZombie(address);
+    const environment = new Environment(this.#world, this.#broker, { kv: this.#kv, onZombie });
     environment.start();
     await this.#runUntil(swarm.faultPhaseMs, () => this.#ledger.violations.length > 0);
     if (this.#ledger.violations.length === 0) {
@@ -206,6 +209,7 @@ class Schedule {
       virtualMs: this.#clock.monotonicMs(),
       eventCount: this.#eventCount,
       traceHash: this.#trace.hash,
+      decisionHash: this.#trace.decisionHash,
       violations: this.#ledger.violations,
       evaluations: this.#ledger.evaluations,
       events: this.#ledger.events,

@@ -172,7 +172,7 @@ export class BrokerLife {
 /** Keeps one life after the other going. */
 export class SimBroker {
   readonly #world: BrokerWorld;
-  #lives = 0;
+  readonly #lives: BrokerLife[] = [];
   /** The life that clients talk to. */
   current: BrokerLife;
   /** Lives that were taken over while they were paused. */
@@ -184,7 +184,8 @@ export class SimBroker {
   }
 
   #next(): BrokerLife {
-    const life = new BrokerLife(this.#world, ++this.#lives);
+    const life = new BrokerLife(this.#world, this.#lives.length + 1);
+    this.#lives.push(life);
     life.start((why) => this.#ended(life, why));
     return life;
   }
@@ -216,8 +217,16 @@ export class SimBroker {
     this.#replace(life);
   }
 
-  /** Nothing of any life happens any more. */
+  /** Nothing of any life happens any more; the faults that were dealt are counted. */
   end(): void {
+    for (const { kv, store } of this.#lives) {
+      for (const [name, { calls }] of Object.entries({ kv, store })) {
+        for (const [fault, count] of Object.entries(calls.counts)) {
+          if (count > 0) this.#world.ledger.count(`${name} calls: ${fault}`, count);
+        }
+      }
+      if (kv.watchBreakCount > 0) this.#world.ledger.count("watches broken", kv.watchBreakCount);
+    }
     this.current.kill(true);
     for (const zombie of [...this.zombies]) this.bury(zombie);
   }

@@ -243,6 +243,7 @@ class Lane {
     const committed = oracle.log.partition(topicId, partition).batchAt(baseOffset);
     const { lane, serial, attempt = 0 } = committed?.identity ?? {};
     if (attempt < sent.attempt) ledger.count("ack of an earlier attempt");
+    if (committed && !oracle.liveSessions.has(committed.sessionId)) ledger.count("ack after the session had ended");
     const isSame = lane === sent.lane && serial === sent.serial;
     const isAttempt = attempt === sent.attempt || (this.#traits.isIdempotent && attempt < sent.attempt);
     ledger.check("I1 an acknowledged batch is committed at its offset", isSame && isAttempt, () => {

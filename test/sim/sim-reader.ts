@@ -62,6 +62,12 @@ export class SimReader {
     return true;
   }
 
+  /** How far the partitions of a topic were read: offsets that a leader has served. */
+  positionsOf(topicId: string): ReadonlyMap<number, number> {
+    const positions = [...this.#positions.values()].filter((position) => position.topicId === topicId);
+    return new Map(positions.map(({ partition, offset }) => [partition.partition, offset]));
+  }
+
   /** What is not read yet, for the message of a schedule that does not converge. */
   get backlog(): string {
     return [...this.#positions.values()]

@@ -105,6 +105,9 @@ export class StateCheck {
       this.#ledger.check("I14 log start <= stable offset <= high watermark", isOrdered && isForward, () => {
         return `${committed.name}: ${logStart}, ${lastStableOffset}, ${highWatermark} after ${watched.start}, ${watched.end}`;
       });
+      this.#ledger.check("I14 the log start is the committed one", logStart <= committed.logStart, () => {
+        return `${committed.name} starts at ${logStart}, committed is ${committed.logStart}`;
+      });
       this.#ledger.check("I8 the high watermark is committed", highWatermark <= committed.end, () => {
         return `${committed.name} has the high watermark ${highWatermark}, committed are ${committed.end}`;
       });

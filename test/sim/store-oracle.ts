@@ -60,6 +60,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   readonly #sessionWriters = new Map<string, string>();
   readonly #objectWriters = new Map<string, string>();
   readonly #deletedObjects = new Set<string>();
+  readonly #headsSent = new Set<string>();
   readonly #knownTopicIds = new Set<string>();
   readonly #internalTopicIds = new Set<string>();
   /** Leases by live session. */
@@ -81,7 +82,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   }
 
   onPut(key: string, bytes: Uint8Array, writer: string): void {
-    this.#trace.note(`put ${key} ${bytes.length}`);
+    this.#trace.decide(`put ${key}`);
     const before = this.objects.get(key);
     this.objects.set(key, bytes);
     if (REWRITTEN.test(key)) return;
@@ -105,15 +106,18 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   }
 
   onDelete(key: string): void {
-    this.#trace.note(`delete ${key}`);
+    this.#trace.decide(`delete ${key}`);
     this.objects.delete(key);
     this.#deletedObjects.add(key);
-    this.#ledger.check("I13 nothing that is referenced is deleted", false, () => `${key} was deleted`);
+    const [kind, session = "", n = "0"] = key.split("/").slice(-3);
+    const isCommitted = Number(n) <= (this.heads.get(session) ?? 0);
+    const isNeeded = kind !== "wal" || isCommitted || this.liveSessions.has(session);
+    this.#ledger.check("I13 nothing that may be referenced is deleted", !isNeeded, () => `${key} was deleted`);
   }
 
   onTxn(txn: Txn, result: TxnResult, writer: string): void {
     const sizes = [txn.compare.length, txn.then.length, txn.otherwise?.length ?? 0];
-    this.#trace.note(`txn ${sizes.join("/")} ${txn.then[0]?.key ?? ""} ${result.succeeded} at ${result.revision}`);
+    this.#trace.decide(`txn ${sizes.join("/")} ${txn.then[0]?.key ?? ""} ${result.succeeded} at ${result.revision}`);
     this.#ledger.check("I16 a transaction is small", Math.max(...sizes) <= 64 && txnBytes(txn) <= 256 * 1024, () => {
       return `a transaction of ${sizes.join("/")} entries and ${txnBytes(txn)} bytes`;
     });
@@ -151,10 +155,13 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     this.#ledger.check("I2 a head is written by its own session only", owner === writer, () => {
       return `the head of ${sessionId}, a session of ${owner}, was written by ${writer}`;
     });
+    const wanted = decodeHead(entryOf(txn.then[0])).n;
+    const sending = `${sessionId}/${wanted}`;
+    if (this.#headsSent.has(sending)) this.#ledger.count("head transaction sent again");
+    this.#headsSent.add(sending);
     if (result.succeeded) return;
     const isAlive = this.liveSessions.has(sessionId);
     const committed = this.heads.get(sessionId) ?? 0;
-    const wanted = decodeHead(entryOf(txn.then[0])).n;
     if (committed >= wanted) this.#ledger.count("own head transaction met its earlier copy");
     else if (!isAlive) this.#ledger.count("zombie commit refused");
   }
@@ -183,7 +190,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   #onDeleteKey(key: string): void {
     const [kind = "", name = ""] = key.slice(`/kafscale/${SIM_CLUSTER}/`.length).split("/");
     if (kind === "s") {
-      this.#trace.note(`session ${name} is gone`);
+      this.#trace.decide(`session ${name} is gone`);
       this.liveSessions.delete(name);
       this.leases.delete(name);
     } else if (kind === "topics") {
@@ -248,7 +255,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       });
       for (let at = 0; at < bytes.length; ) {
         const view = new RecordBatchView(bytes, at);
-        this.log.commit(partition, view, isInternal);
+        this.log.commit(partition, view, { isInternal, sessionId });
         if (isInternal) this.#groups.commit(view);
         at += view.sizeInBytes;
       }
@@ -295,6 +302,8 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       return `shard ${shard} went from ${before?.sessionId}/${before?.epoch} to ${claim.sessionId}/${claim.epoch}`;
     });
     if (claim.base && !isSame) this.#ledger.count("claim with a base section");
+    if (claim.prev.length > 0 && !isSame) this.#ledger.count("claim replayed over footers");
+    if (claim.prev.length > 1 && !isSame) this.#ledger.count("claim replayed over several sessions");
     if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim);
   }
 

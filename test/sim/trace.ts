@@ -5,6 +5,7 @@
 export class Trace {
   #hash = 0x811c_9dc5;
   #other = 0x9747_b28c;
+  #decisions = 0x811c_9dc5;
   #lineCount = 0;
   readonly #nowMs: () => number;
   readonly #listener: ((line: string) => void) | undefined;
@@ -23,6 +24,19 @@ export class Trace {
   get hash(): string {
     return hex(this.#hash) + hex(this.#other);
   }
+
+  /** The same over what the stores were told alone. */
+  get decisionHash(): string {
+    return hex(this.#decisions);
+  }
+
+  /** Adds a line about a change of a store. */
+  readonly decide = (line: string): void => {
+    this.note(line);
+    for (let index = 0; index < line.length; index++) {
+      this.#decisions = Math.imul(this.#decisions ^ line.charCodeAt(index), 0x0100_0193);
+    }
+  };
 
   /** Adds a line; its time is put in front. */
   readonly note = (line: string): void => {

@@ -33,13 +33,26 @@ export function removeTree(tree: string): void {
   rmSync(tree, { recursive: true, force: true });
 }
 
+/** Whether a patch fits the sources as they are: "" or what does not fit. */
+export function canApply(root: string, patch: string): string {
+  try {
+    execFileSync("git", ["apply", "--check", patch], { cwd: root, stdio: "pipe" });
+    return "";
+  } catch (error) {
+    return stderrOf(error);
+  }
+}
+
+function stderrOf(error: unknown): string {
+  return error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
+}
+
 function applyPatch(tree: string, patch: string): void {
   try {
     // Outside of any repository `git apply` works on plain files.
     execFileSync("git", ["apply", "--whitespace=nowarn", patch], { cwd: tree, stdio: "pipe" });
   } catch (error) {
-    const stderr = error instanceof Error && "stderr" in error ? String(error.stderr) : String(error);
-    throw new PatchError(`${patch} does not apply: ${stderr.trim()}`, { cause: error });
+    throw new PatchError(`${patch} does not apply: ${stderrOf(error)}`, { cause: error });
   }
 }
 

@@ -1,0 +1,38 @@
+import { setMaxListeners } from "node:events";
+import { beforeAll, describe, expect, it } from "vitest";
+import { runSchedule } from "./schedule.ts";
+
+describe("a simulated broker", () => {
+  beforeAll(() => setMaxListeners(0));
+
+  it("breaks no rule under crashes, pauses, lost and late calls, and converges afterwards", async () => {
+    const seeds = ["2001", "2002", "2003", "2004"];
+    const acks: number[] = [];
+    for (const seed of seeds) {
+      const report = await runSchedule(seed);
+      expect(report.violations, `seed ${seed}`).toEqual([]);
+      expect(report.virtualMs).toBeGreaterThan(55_000);
+      acks.push(report.events.get("acks") ?? 0);
+    }
+    expect(Math.min(...acks)).toBeGreaterThan(0);
+  });
+
+  it("does the same again under the same seed, and something else under another", async () => {
+    const [first, second, other] = [await runSchedule("7"), await runSchedule("7"), await runSchedule("8")];
+    expect(second.traceHash).toBe(first.traceHash);
+    expect(second.eventCount).toBe(first.eventCount);
+    expect(other.traceHash).not.toBe(first.traceHash);
+  });
+
+  it("makes the same decisions whatever the wall clock does", async () => {
+    const steady = await runSchedule("11", {
+      adjust: (swarm) => ({ ...swarm, environment: { ...swarm.environment, wallJumpEveryMs: 0 } }),
+    });
+    const jumping = await runSchedule("11", {
+      adjust: (swarm) => ({ ...swarm, environment: { ...swarm.environment, wallJumpEveryMs: 2_000 } }),
+    });
+    expect(jumping.events.get("wall clock jumps")).toBeGreaterThan(5);
+    expect(jumping.violations).toEqual([]);
+    expect(jumping.decisionHash).toBe(steady.decisionHash);
+  });
+});
