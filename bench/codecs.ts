@@ -6,6 +6,7 @@ import {
   createFetchResponse,
   createPartitionData,
   encodeFetchResponse,
+  type FetchResponse,
 } from "../generated/kafka/fetch-response.ts";
 import {
   createMetadataResponse,
@@ -33,6 +34,7 @@ import { encodeBatch } from "../src/records/encode-batch.ts";
 import { Reader } from "../src/wire/reader.ts";
 import { Writer } from "../src/wire/writer.ts";
 import * as peers from "./codec-peers.ts";
+import * as responses from "./codec-responses.ts";
 
 const ROUNDS = 9;
 const SLICE_MS = 80;
@@ -86,24 +88,30 @@ function ourProduceRequest(into: Writer): void {
   encodeProduceRequest(into, request, 7);
 }
 
-const fetchResponse = createFetchResponse({
-  sessionId: 7,
-  responses: topics.map(({ topic, partitions }) =>
-    createFetchableTopicResponse({
-      topic,
-      partitions: partitions.map(({ partition, fetchOffset }) =>
-        createPartitionData({
-          partitionIndex: partition,
-          highWatermark: fetchOffset,
-          lastStableOffset: fetchOffset,
-          logStartOffset: 5,
-          abortedTransactions: [],
-          records: [],
-        }),
-      ),
-    }),
-  ),
-});
+/** A response of 100 partitions that each have the same batch, or none. */
+function fetchResponseWith(records: readonly Uint8Array[]): FetchResponse {
+  return createFetchResponse({
+    sessionId: 7,
+    responses: topics.map(({ topic, partitions }) =>
+      createFetchableTopicResponse({
+        topic,
+        partitions: partitions.map(({ partition, fetchOffset }) =>
+          createPartitionData({
+            partitionIndex: partition,
+            highWatermark: fetchOffset,
+            lastStableOffset: fetchOffset,
+            logStartOffset: 5,
+            abortedTransactions: [],
+            records,
+          }),
+        ),
+      }),
+    ),
+  });
+}
+// The peers' decoders also decode records, so the response they read has none.
+const fetchResponse = fetchResponseWith([]);
+const fullFetchResponse = fetchResponseWith([new Uint8Array(1024).fill(7)]);
 
 const metadataResponse = createMetadataResponse({
   brokers: [1, 2, 3].map((nodeId) =>
@@ -178,6 +186,30 @@ const rows: readonly Row[] = [
     peer: "@platformatic/kafka",
     ours: () => decodeProduceRequest(reader.reset(produceRequest), 7),
     theirs: () => peers.platformaticDecodeProduceRequest(produceRequest),
+  },
+  {
+    what: "encode FetchResponse v11 with 100 KiB",
+    peer: "kafkajs",
+    ours: finish((into) => encodeFetchResponse(into, fullFetchResponse, 11)),
+    theirs: () => responses.kafkajsEncodeFetchResponse(fullFetchResponse),
+  },
+  {
+    what: "encode FetchResponse v12 with 100 KiB",
+    peer: "@platformatic/kafka",
+    ours: finish((into) => encodeFetchResponse(into, fullFetchResponse, 12)),
+    theirs: () => responses.platformaticEncodeFetchResponse(fullFetchResponse),
+  },
+  {
+    what: "encode MetadataResponse v6",
+    peer: "kafkajs",
+    ours: finish((into) => encodeMetadataResponse(into, metadataResponse, 6)),
+    theirs: () => responses.kafkajsEncodeMetadataResponse(metadataResponse),
+  },
+  {
+    what: "encode MetadataResponse v9",
+    peer: "@platformatic/kafka",
+    ours: finish((into) => encodeMetadataResponse(into, metadataResponse, 9)),
+    theirs: () => responses.platformaticEncodeMetadataResponse(metadataResponse),
   },
   {
     what: "encode FetchRequest v11",
@@ -258,6 +290,23 @@ ensureSameBytes(
   await peers.kafkajsEncodeFetchRequest(topics).then((bytes) => Buffer.from(bytes)),
 );
 ensureSameBytes("FetchRequest v12", fetchRequests[12], peers.platformaticEncodeFetchRequest(topics));
+
+ensureSameBytes(
+  "FetchResponse v11",
+  encoded((into) => encodeFetchResponse(into, fullFetchResponse, 11)),
+  responses.kafkajsEncodeFetchResponse(fullFetchResponse),
+);
+ensureSameBytes(
+  "FetchResponse v12",
+  encoded((into) => encodeFetchResponse(into, fullFetchResponse, 12)),
+  Buffer.concat(responses.platformaticEncodeFetchResponse(fullFetchResponse)),
+);
+ensureSameBytes("MetadataResponse v6", metadataResponses[6], responses.kafkajsEncodeMetadataResponse(metadataResponse));
+ensureSameBytes(
+  "MetadataResponse v9",
+  metadataResponses[9],
+  Buffer.concat(responses.platformaticEncodeMetadataResponse(metadataResponse)),
+);
 
 console.log("generated codecs against client libraries, best of alternating slices in one run");
 const ratios = { kafkajs: [] as number[], "@platformatic/kafka": [] as number[] };

@@ -10,6 +10,10 @@ import { uvarintSize, varlongSize, zigzag32 } from "./varint.ts";
 /** Byte fields from this length on are handed out by reference; below it a copy costs less than one more part. */
 export const REFERENCE_BYTES_MIN = 4096;
 const SLAB_BYTES = 64 * 1024;
+/** Record batches from this length on are referenced too where a copy would need a larger slab: fresh memory costs more. */
+const BATCH_REFERENCE_BYTES_MIN = 512;
+/** Room that copied batches leave at the end of the slab, for the fields between batches that follow by reference. */
+const SLAB_HEADROOM_BYTES = 8 * 1024;
 /** Longer strings are measured first; shorter ones are taken for ASCII until a character shows otherwise. */
 const ASCII_ATTEMPT_CHARACTERS = 48;
 
@@ -231,24 +235,24 @@ export class Writer {
     else this.compactBytes(bytes);
   }
 
-  /** Record batches in order with one int32 length, -1 for null. */
+  /** Record batches in order with one int32 length, -1 for null. Leave their bytes as they are until they are sent. */
   records(batches: readonly Uint8Array[] | null): void {
     if (batches === null) {
       this.int32(-1);
       return;
     }
     this.int32(totalBytes(batches));
-    for (const batch of batches) this.raw(batch);
+    for (const batch of batches) this.#batch(batch);
   }
 
-  /** Record batches in order with one uvarint of length + 1, 0 for null. */
+  /** Record batches in order with one uvarint of length + 1, 0 for null; kept as by {@link records}. */
   compactRecords(batches: readonly Uint8Array[] | null): void {
     if (batches === null) {
       this.uvarint(0);
       return;
     }
     this.uvarint(totalBytes(batches) + 1);
-    for (const batch of batches) this.raw(batch);
+    for (const batch of batches) this.#batch(batch);
   }
 
   /** Count of an array as an int32; -1 for null. */
@@ -264,7 +268,7 @@ export class Writer {
   /** Bytes without a length. From 4 KiB on they are referenced: leave them as they are until the message is sent. */
   raw(bytes: Uint8Array): void {
     if (bytes.length >= REFERENCE_BYTES_MIN) {
-      this.#references.push({ position: this.#position - this.#start, bytes });
+      this.#refer(bytes);
     } else if (bytes.length > 0) {
       const position = this.#advance(bytes.length);
       this.#slab.set(bytes, position);
@@ -333,6 +337,16 @@ export class Writer {
     const shift = uvarintSize(payloadBytes) - 1;
     if (shift > 0) this.#shiftPayload(mark, shift);
     this.#putUvarint(this.#start + mark, payloadBytes);
+  }
+
+  #batch(bytes: Uint8Array): void {
+    const isPastSlab = this.#position + bytes.length > this.#slabBytes - SLAB_HEADROOM_BYTES;
+    if (isPastSlab && bytes.length >= BATCH_REFERENCE_BYTES_MIN) this.#refer(bytes);
+    else this.raw(bytes);
+  }
+
+  #refer(bytes: Uint8Array): void {
+    this.#references.push({ position: this.#position - this.#start, bytes });
   }
 
   #unknownTag(unknown: UnknownTag): void {

@@ -98,6 +98,23 @@ describe("messages", () => {
     expect(reader.bytes()).toEqual(new Uint8Array(REFERENCE_BYTES_MIN - 1).fill(8));
   });
 
+  it("hold many batches that are larger than a slab together in order, most without a copy", () => {
+    const batches = Array.from({ length: 200 }, (_, index) => new Uint8Array(1000).fill(index));
+    const writer = new Writer();
+    for (const batch of batches) {
+      writer.int32(batch[0] ?? 0);
+      writer.compactRecords([batch]);
+    }
+    const parts = writer.finish();
+    expect(parts.filter((part) => batches.includes(part)).length).toBeGreaterThan(130);
+    const reader = new Reader(Buffer.concat(parts));
+    for (const batch of batches) {
+      expect(reader.int32()).toBe(batch[0]);
+      expect(reader.compactRecords()).toEqual([batch]);
+    }
+    expect(reader.remaining).toBe(0);
+  });
+
   it("grow past the slab without losing what was patched before or after", () => {
     const writer = new Writer();
     writer.string("an earlier message");
