@@ -5,7 +5,6 @@ import { textOf } from "./source-files.ts";
 /** The parts of a lockfile's entry that are looked at. */
 interface LockedPackage {
   readonly version?: string;
-  readonly hasInstallScript?: boolean;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
