@@ -3,7 +3,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Address } from "../../src/host/transport.ts";
-import { FrameSplitter } from "../../src/kafka/frame.ts";
 
 /** A size field alone: the announcement of a frame. */
 export function announcement(frameBytes: number): Uint8Array {
@@ -15,7 +14,9 @@ export function announcement(frameBytes: number): Uint8Array {
 /** One TCP connection. */
 export class RawSocket {
   readonly #socket: Socket;
-  readonly #splitter = new FrameSplitter(0x7fff_ffff);
+  /** What came of an answer that is not complete, and its bytes in all. */
+  #chunks: Buffer[] = [];
+  #received = 0;
   /** Answers in the order they came, without their size fields. */
   readonly frames: Uint8Array[] = [];
   /** Whether the broker ended or reset the connection. */
@@ -26,7 +27,7 @@ export class RawSocket {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
-      this.frames.push(...this.#splitter.split(chunk));
+      this.#take(chunk);
       this.#wake();
     });
     // A reset is an end like any other: "close" follows.
@@ -92,6 +93,25 @@ export class RawSocket {
   async outcome(index = 0): Promise<"answered" | "closed"> {
     while (this.frames.length <= index && !this.isClosed) await this.#change();
     return this.frames.length > index ? "answered" : "closed";
+  }
+
+  /** Joins the chunks when an answer is complete, and not before: answers may be large. */
+  #take(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#received += chunk.length;
+    const [first] = this.#chunks;
+    if (first && first.length >= 4 && this.#received < 4 + first.readInt32BE(0)) return;
+    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    let position = 0;
+    while (bytes.length - position >= 4) {
+      const end = position + 4 + bytes.readInt32BE(position);
+      if (end > bytes.length) break;
+      this.frames.push(new Uint8Array(bytes.subarray(position + 4, end)));
+      position = end;
+    }
+    const rest = bytes.subarray(position);
+    this.#chunks = rest.length > 0 ? [rest] : [];
+    this.#received = rest.length;
   }
 
   #change(): Promise<void> {
