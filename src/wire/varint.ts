@@ -1,5 +1,5 @@
 // Sizes and zigzag of Kafka's variable-length integers (LEB128, 7 bits a byte, low bits first).
-// Reader and Writer move the bytes; who only has to know a length asks here.
+// Who only has to know a length asks here too.
 import { EncodeError } from "./encode-error.ts";
 
 /** Most bytes a 32-bit variable-length integer takes. */
@@ -28,6 +28,30 @@ export function varlongSize(value: number): number {
     size += 1;
   }
   return size;
+}
+
+/** Puts the 32-bit pattern `value` as an unsigned varint at `at`, where {@link uvarintSize} bytes have to be free. */
+export function putUvarint(bytes: Uint8Array, at: number, value: number): void {
+  let rest = value;
+  let position = at;
+  while ((rest & ~0x7f) !== 0) {
+    bytes[position] = (rest & 0x7f) | 0x80;
+    position += 1;
+    rest >>>= 7;
+  }
+  bytes[position] = rest;
+}
+
+/** Puts the safe integer `value` as a zigzag varlong of `size` bytes, its {@link varlongSize}, at `at`. */
+export function putVarlong(bytes: Uint8Array, at: number, value: number, size: number): void {
+  // The folded value has 54 bits: its lowest six and the sign go first, the rest fits a number exactly.
+  const magnitude = value < 0 ? -(value + 1) : value;
+  let rest = Math.floor(magnitude / 64);
+  bytes[at] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0) | (size > 1 ? 0x80 : 0);
+  for (let index = 1; index < size; index += 1) {
+    bytes[at + index] = (rest % 128) | (index < size - 1 ? 0x80 : 0);
+    rest = Math.floor(rest / 128);
+  }
 }
 
 /** Folds the sign of an int32 into its lowest bit. The result is a signed 32-bit pattern. */

@@ -3,9 +3,10 @@
 // Refuses (EncodeError) every value that its type cannot carry: nothing is wrapped, truncated or rounded in silence.
 import { EncodeError } from "./encode-error.ts";
 import { STRING_BYTES_MAX } from "./reader.ts";
+import { References } from "./references.ts";
 import type { UnknownTag } from "./unknown-tag.ts";
 import { UUID_BYTES } from "./uuid.ts";
-import { uvarintSize, varlongSize, zigzag32 } from "./varint.ts";
+import { putUvarint, putVarlong, uvarintSize, varlongSize, zigzag32 } from "./varint.ts";
 
 /** Byte fields from this length on are handed out by reference; below it a copy costs less than one more part. */
 export const REFERENCE_BYTES_MIN = 4096;
@@ -17,13 +18,6 @@ const SLAB_HEADROOM_BYTES = 8 * 1024;
 /** Longer strings are measured first; shorter ones are taken for ASCII until a character shows otherwise. */
 const ASCII_ATTEMPT_CHARACTERS = 48;
 
-/** Bytes that stand between two stretches of the slab. */
-interface Reference {
-  /** Where in the message's own bytes (without other references) it belongs. */
-  position: number;
-  readonly bytes: Uint8Array;
-}
-
 /** Writes one message after the other. What {@link finish} returned is never written again. */
 export class Writer {
   #slab: Buffer;
@@ -33,7 +27,7 @@ export class Writer {
   /** Where the present message starts in the slab. What lies before belongs to finished messages. */
   #start = 0;
   #position = 0;
-  #references: Reference[] = [];
+  readonly #references = new References();
 
   constructor() {
     this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -42,29 +36,22 @@ export class Writer {
 
   /** Bytes of the message so far, references included. */
   get size(): number {
-    return this.#position - this.#start + this.#referencedAfter(-1);
+    return this.#position - this.#start + this.#references.bytesAfter(-1);
   }
 
   /** The message in order, as parts for one writev. Parts of 4 KiB and more may be the caller's own byte fields. */
   finish(): Uint8Array[] {
-    const parts: Uint8Array[] = [];
-    let from = this.#start;
-    for (const reference of this.#references) {
-      const to = this.#start + reference.position;
-      if (to > from) parts.push(this.#part(from, to));
-      parts.push(reference.bytes);
-      from = to;
-    }
-    if (this.#position > from || parts.length === 0) parts.push(this.#part(from, this.#position));
+    const written = new Uint8Array(this.#slab.buffer, this.#start, this.#position - this.#start);
+    const parts = this.#references.between(written);
     this.#start = this.#position;
-    this.#references = [];
+    this.#references.clear();
     return parts;
   }
 
   /** Forgets the message begun, for instance after an EncodeError. */
   discard(): void {
     this.#position = this.#start;
-    this.#references = [];
+    this.#references.clear();
   }
 
   /** A signed byte. */
@@ -77,8 +64,7 @@ export class Writer {
 
   /** One byte, 0 or 1. */
   bool(value: boolean): void {
-    const position = this.#advance(1);
-    this.#view.setInt8(position, value ? 1 : 0);
+    this.int8(value ? 1 : 0);
   }
 
   /** A signed 16-bit integer. */
@@ -152,7 +138,8 @@ export class Writer {
       this.#position += 1;
       return;
     }
-    this.#putUvarint(this.#advance(uvarintSize(value)), value);
+    const position = this.#advance(uvarintSize(value));
+    putUvarint(this.#slab, position, value);
   }
 
   /** A zigzag int32, as in the fields of a record. */
@@ -165,14 +152,7 @@ export class Writer {
   varlong(value: number): void {
     const size = varlongSize(value);
     const position = this.#advance(size);
-    // The folded value has 54 bits: its lowest six and the sign go first, the rest fits a number exactly.
-    const magnitude = value < 0 ? -(value + 1) : value;
-    let rest = Math.floor(magnitude / 64);
-    this.#slab[position] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0) | (size > 1 ? 0x80 : 0);
-    for (let index = 1; index < size; index += 1) {
-      this.#slab[position + index] = (rest % 128) | (index < size - 1 ? 0x80 : 0);
-      rest = Math.floor(rest / 128);
-    }
+    putVarlong(this.#slab, position, value, size);
   }
 
   /** A string with an int16 length. */
@@ -237,22 +217,14 @@ export class Writer {
 
   /** Record batches in order with one int32 length, -1 for null. Leave their bytes as they are until they are sent. */
   records(batches: readonly Uint8Array[] | null): void {
-    if (batches === null) {
-      this.int32(-1);
-      return;
-    }
-    this.int32(totalBytes(batches));
-    for (const batch of batches) this.#batch(batch);
+    this.int32(batches === null ? -1 : totalBytes(batches));
+    if (batches !== null) for (const batch of batches) this.#batch(batch);
   }
 
   /** Record batches in order with one uvarint of length + 1, 0 for null; kept as by {@link records}. */
   compactRecords(batches: readonly Uint8Array[] | null): void {
-    if (batches === null) {
-      this.uvarint(0);
-      return;
-    }
-    this.uvarint(totalBytes(batches) + 1);
-    for (const batch of batches) this.#batch(batch);
+    this.uvarint(batches === null ? 0 : totalBytes(batches) + 1);
+    if (batches !== null) for (const batch of batches) this.#batch(batch);
   }
 
   /** Count of an array as an int32; -1 for null. */
@@ -333,10 +305,10 @@ export class Writer {
   /** Ends a tagged field: its size is put before the payload, which moves if the size takes more than one byte. */
   closeTag(mark: number): void {
     const start = this.#start + mark + 1;
-    const payloadBytes = this.#position - start + this.#referencedAfter(mark);
+    const payloadBytes = this.#position - start + this.#references.bytesAfter(mark);
     const shift = uvarintSize(payloadBytes) - 1;
     if (shift > 0) this.#shiftPayload(mark, shift);
-    this.#putUvarint(this.#start + mark, payloadBytes);
+    putUvarint(this.#slab, this.#start + mark, payloadBytes);
   }
 
   #batch(bytes: Uint8Array): void {
@@ -346,7 +318,7 @@ export class Writer {
   }
 
   #refer(bytes: Uint8Array): void {
-    this.#references.push({ position: this.#position - this.#start, bytes });
+    this.#references.add(this.#position - this.#start, bytes);
   }
 
   #unknownTag(unknown: UnknownTag): void {
@@ -359,29 +331,7 @@ export class Writer {
     const end = this.#advance(shift);
     const start = this.#start + mark + 1;
     this.#slab.copyWithin(start + shift, start, end);
-    for (const reference of this.#references) if (reference.position > mark) reference.position += shift;
-  }
-
-  /** Bytes referenced behind a mark; marks and positions count from the start of the message. */
-  #referencedAfter(mark: number): number {
-    let bytes = 0;
-    for (const reference of this.#references) if (reference.position > mark) bytes += reference.bytes.length;
-    return bytes;
-  }
-
-  #part(from: number, to: number): Uint8Array {
-    return new Uint8Array(this.#slab.buffer, from, to - from);
-  }
-
-  #putUvarint(at: number, value: number): void {
-    let rest = value;
-    let position = at;
-    while ((rest & ~0x7f) !== 0) {
-      this.#slab[position] = (rest & 0x7f) | 0x80;
-      position += 1;
-      rest >>>= 7;
-    }
-    this.#slab[position] = rest;
+    this.#references.moveAfter(mark, shift);
   }
 
   /** Writes `text` behind `lengthBytes` still to be filled; false, with nothing written, if it is not ASCII. */

@@ -99,7 +99,7 @@ describe("messages", () => {
   });
 
   it("hold many batches that are larger than a slab together in order, most without a copy", () => {
-    const batches = Array.from({ length: 200 }, (_, index) => new Uint8Array(1000).fill(index));
+    const batches: Uint8Array[] = Array.from({ length: 200 }, (_, index) => new Uint8Array(1000).fill(index));
     const writer = new Writer();
     for (const batch of batches) {
       writer.int32(batch[0] ?? 0);
