@@ -6,9 +6,13 @@ import type { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { CLIENT_HOST } from "./client-world.ts";
 import type { BrokerLife, BrokerWorld, SimBroker } from "./sim-broker.ts";
 import type { SimRandom } from "./sim-random.ts";
+import type { StoreEvent } from "./store-oracle.ts";
 
 /** Half an hour and more: far beyond any lease, and within what a broker accepts in timestamps. */
 const WALL_JUMP_MS = 50 * 60_000;
+
+const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c"];
+const FAILPOINT_WAIT_MS = 3_000;
 
 /** Deals the faults of one schedule until it is stopped. */
 export class Environment {
@@ -64,6 +68,7 @@ export class Environment {
     const run = async () => {
       for (;;) {
         await sleep(this.#world.clock, meanMs * (0.2 + 1.6 * random.uniform()), this.#over.signal);
+        await this.#failpoint(random);
         this.#world.trace.note(`environment: ${name}`);
         await act(random);
       }
@@ -73,6 +78,17 @@ export class Environment {
         if (!this.#over.signal.aborted) throw error;
       }),
     );
+  }
+
+  /** Most faults strike just after a step of the protocol: that is where a wrong order shows. */
+  async #failpoint(random: SimRandom): Promise<void> {
+    if (random.chance(0.4)) return;
+    const { clock, oracle } = this.#world;
+    const event = random.pick(FAILPOINTS);
+    await Promise.race([oracle.next(event), sleep(clock, FAILPOINT_WAIT_MS, this.#over.signal)]);
+    this.#over.signal.throwIfAborted();
+    this.#world.ledger.count(`failpoint after ${event}`);
+    await sleep(clock, random.pick([0, 0, 2, 10, 50]) * random.uniform(), this.#over.signal);
   }
 
   async #pause(random: SimRandom): Promise<void> {

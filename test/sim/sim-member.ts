@@ -150,6 +150,8 @@ export class GroupMember {
         return;
       }
       await this.#read(client);
+      // A member that hangs for longer than its session comes back with what it knew, and must not be listened to.
+      if (this.#random.chance(0.02) && this.#world.isProducing()) await pause(this.#world, this.#random, 9_000);
       if (this.#random.chance(0.7) && !(await this.#commit(client))) return;
       if (this.#random.chance(0.4) && !(await this.#heartbeat(client))) return;
       await pause(this.#world, this.#random, 700);

@@ -95,16 +95,15 @@ export class SimReader {
     const { oracle, ledger } = this.#world;
     const topics = this.#traits.topics.map((name) => createMetadataRequestTopic({ name }));
     const request = createMetadataRequest({ topics, allowAutoTopicCreation: false });
-    const known = new Map(this.#traits.topics.map((name) => [name, oracle.topics.get(name)?.topicId]));
+    const gone = new Set(oracle.answeredGone);
     const response = await orUndefined(client.request({ ...clientApis.metadata, version: METADATA_VERSION }, request));
     if (!response) return false;
     for (const topic of response.topics) {
       const name = topic.name ?? "";
       if (topic.errorCode !== ErrorCode.NONE) continue;
-      const now = oracle.topics.get(name)?.topicId;
-      const isTrue = topic.topicId === now || topic.topicId === known.get(name) || now !== known.get(name);
-      ledger.check("I15 metadata names a topic that exists", isTrue, () => {
-        return `${name} has the id ${now}, the answer says ${topic.topicId}`;
+      const isTrue = oracle.knowsTopicId(topic.topicId) && !gone.has(topic.topicId);
+      ledger.check("I15 metadata names no topic whose deletion was answered", isTrue, () => {
+        return `${name} has the id ${oracle.topics.get(name)?.topicId}, the answer says ${topic.topicId}`;
       });
       for (const { partitionIndex } of topic.partitions) this.#add(name, topic.topicId, partitionIndex);
     }

@@ -23,6 +23,9 @@ export interface CommittedLogStart {
   readonly logStart: number;
 }
 
+/** A WAL object or checkpoint was put; a session, head, claim or checkpoint pointer was written. */
+export type StoreEvent = "wal" | "ckpt" | "s" | "h" | "a" | "c";
+
 /** Hears of what concerns checkpoints. */
 export interface CheckpointWitness {
   onPointer(sessionId: string, objectKey: string, before: string | undefined): void;
@@ -37,6 +40,9 @@ interface TopicState {
 /** Keys that are written more than once on purpose. */
 const REWRITTEN = /(^|\/)(probe\/|cluster-id$)/;
 
+/** Puts of one object that may find it there: each answer may be lost, but not so many. */
+const PUTS_IN_VAIN_MAX = 7;
+
 /** What is stored now, and the judge of how it came there. */
 export class StoreOracle implements ObjectWitness, KvWitness {
   readonly log: CommittedLog;
@@ -49,18 +55,23 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   /** By name. */
   readonly topics = new Map<string, TopicState>();
   readonly liveTopicIds = new Set<string>();
+  /** Ids of topics whose deletion a client was told. */
+  readonly answeredGone = new Set<string>();
   /** Every session whose key is there. */
   readonly liveSessions = new Set<string>();
   /** Committed extents by shard, in the order of their commits. */
   readonly extentsByShard = new Map<number, CommittedExtent[]>();
   readonly logStarts = new Map<CommittedPartition, CommittedLogStart[]>();
   checkpoints: CheckpointWitness | undefined;
+  /** Who waits for the next change of a kind. */
+  readonly #waiting = new Map<StoreEvent, (() => void)[]>();
   readonly #ledger: Ledger;
   readonly #trace: Trace;
   readonly #sessionWriters = new Map<string, string>();
   readonly #objectWriters = new Map<string, string>();
   readonly #deletedObjects = new Set<string>();
   readonly #headsSent = new Set<string>();
+  readonly #putsInVain = new Map<string, number>();
   readonly #knownTopicIds = new Set<string>();
   readonly #internalTopicIds = new Set<string>();
   /** Leases by live session. */
@@ -76,6 +87,25 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     this.log = new CommittedLog(ledger);
   }
 
+  /** Resolves in the step in which the next change of a kind is made. */
+  next(event: StoreEvent): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.set(event, [...(this.#waiting.get(event) ?? []), resolve]);
+    });
+  }
+
+  #tellOf(event: string): void {
+    const waiting = this.#waiting.get(event as StoreEvent);
+    if (!waiting) return;
+    this.#waiting.delete(event as StoreEvent);
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Whether a topic with this id was ever created. */
+  knowsTopicId(topicId: string): boolean {
+    return this.#knownTopicIds.has(topicId);
+  }
+
   /** Whether the records of a topic are the state of coordinators. */
   isInternal(topicId: string): boolean {
     return this.#internalTopicIds.has(topicId);
@@ -86,6 +116,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     const before = this.objects.get(key);
     this.objects.set(key, bytes);
     if (REWRITTEN.test(key)) return;
+    this.#tellOf(key.includes("/wal/") ? "wal" : "ckpt");
     this.#ledger.check("I4 one key has one content", !before || Buffer.from(before).equals(bytes), () => {
       return `${key} was overwritten with other bytes`;
     });
@@ -100,6 +131,11 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   onExisting(key: string, bytes: Uint8Array): void {
     const before = this.objects.get(key);
     this.#ledger.count("put of an object that is there");
+    const count = (this.#putsInVain.get(key) ?? 0) + 1;
+    this.#putsInVain.set(key, count);
+    this.#ledger.check("I4 a put that meets its own copy is done", count <= PUTS_IN_VAIN_MAX, () => {
+      return `${key} is there, and is put for the ${count}th time`;
+    });
     this.#ledger.check("I4 one key has one content", !before || Buffer.from(before).equals(bytes), () => {
       return `${key} was to be written with other bytes`;
     });
@@ -185,6 +221,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     else if (kind === "a") this.#onClaim(Number(name), decodeClaim(entry));
     else if (kind === "c") this.#onPointer(name, decodeCheckpointPointer(entry));
     else if (kind === "topics") this.#onTopic(name, decodeTopic(entry).topicId);
+    this.#tellOf(kind);
   }
 
   #onDeleteKey(key: string): void {

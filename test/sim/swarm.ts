@@ -128,8 +128,8 @@ function drawEnvironment(random: SimRandom): EnvironmentFaults {
       [6_000, 16_000],
     ] as const),
     takeoverEveryMs: sometimes(0.35, [15_000, 40_000]),
-    storeOutageEveryMs: sometimes(0.3, [15_000, 40_000]),
-    kvOutageEveryMs: sometimes(0.3, [15_000, 40_000]),
+    storeOutageEveryMs: sometimes(0.4, [8_000, 30_000]),
+    kvOutageEveryMs: sometimes(0.4, [8_000, 30_000]),
     outageMs: random.pick([
       [200, 2_000],
       [1_000, 8_000],
@@ -181,11 +181,11 @@ function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm 
     partitionCount: 1 + random.below(4),
     recordsPerBatchMax: random.pick([1, 3, 10]),
     paddingBytesMax: random.pick([0, 20, 300]),
-    batchEveryMs: random.pick([60, 100, 150]),
+    batchEveryMs: random.pick([45, 70, 120]),
     // Long enough for a flush and a read of a healthy store.
     requestTimeoutMs: Math.max(random.pick([700, 1_500, 4_000]), 15 * storeLatencyMsMax),
     readers: 1,
-    groupMembers: random.below(3),
+    groupMembers: random.pick([0, 1, 2, 2]),
     memberStayMs: random.pick([0, 6_000, 20_000]),
   };
 }

@@ -14,7 +14,8 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
   const random = world.random.split("churn");
   const link = new BrokerLink(world, "churn admin");
   while (world.isProducing()) {
-    created(await createTopic(world, CHURN_TOPIC, 1));
+    const topicId = await createTopic(world, CHURN_TOPIC, 1);
+    created(topicId);
     await pause(world, random, topicChurnEveryMs);
     if (!world.isProducing()) break;
     for (;;) {
@@ -25,7 +26,10 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
       const response = client && (await orUndefined(client.request(api, request)));
       const answer = response?.responses[0];
       const isGone = !world.oracle.topics.has(CHURN_TOPIC);
-      if (answer?.errorCode === 0) world.ledger.check("I15 a deleted topic is gone", isGone, () => CHURN_TOPIC);
+      if (answer?.errorCode === 0) {
+        world.ledger.check("I15 a deleted topic is gone", isGone, () => CHURN_TOPIC);
+        world.oracle.answeredGone.add(topicId);
+      }
       if (isGone) break;
       await pause(world, random, 200);
     }
