@@ -92,7 +92,7 @@ describe.each(served)("$name", ({ name, apiKey, versions }) => {
 
   it("answers any content in the format of its version", async () => {
     for (const version of versions) {
-      const anything = request.arbitrary(version) as fc.Arbitrary<unknown>;
+      const anything = request.arbitrary(version);
       await fc.assert(
         fc.asyncProperty(anything, (message) => expectAnswer(led(message), version)),
         { numRuns: 15 },
