@@ -159,7 +159,9 @@ export class ClientConnection {
   #end(error: unknown): void {
     if (this.#reason) {
       // A request that outlives its connection may still meet a bug.
-      if (!(error instanceof ConnectionEndError) && !(error instanceof StoppedError)) this.#parts.onBug(error);
+      if (error instanceof ConnectionEndError || error instanceof StoppedError) return;
+      this.#parts.log.error("a request met a bug after its connection ended", { remote: this.#stream.remote, error });
+      this.#parts.onBug(error);
       return;
     }
     const isExpected = error instanceof ConnectionEndError;

@@ -76,6 +76,8 @@ class World {
   readonly started: Started[] = [];
   readonly ends: EndReason[] = [];
   readonly bugs: unknown[] = [];
+  /** Lines logged as errors. */
+  readonly errorLines: string[] = [];
   readonly budget: ByteBudget;
   readonly turns: ReadTurns;
   readonly settings: KafkaSettings;
@@ -91,7 +93,7 @@ class World {
     const { client, server } = connectionPair(options);
     const connection = new ClientConnection(server, {
       clock: this.clock,
-      log: silentLog,
+      log: { ...silentLog, error: (message) => this.errorLines.push(message) },
       settings: this.settings,
       budget: this.budget,
       turns: this.turns,
@@ -392,6 +394,7 @@ describe("ends", () => {
     world.started[0]?.fail(bug);
     await quiet();
     expect(world.bugs).toEqual([bug]);
+    expect(world.errorLines).toEqual(["a request met a bug after its connection ended"]);
   });
 
   it("is not noticed by another connection", async () => {
