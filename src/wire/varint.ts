@@ -42,14 +42,17 @@ export function putUvarint(bytes: Uint8Array, at: number, value: number): void {
   bytes[position] = rest;
 }
 
-/** Puts the safe integer `value` as a zigzag varlong of `size` bytes, its {@link varlongSize}, at `at`. */
-export function putVarlong(bytes: Uint8Array, at: number, value: number, size: number): void {
+/** Puts the safe integer `value` as a zigzag varlong at `at`, where {@link varlongSize} bytes have to be free. */
+export function putVarlong(bytes: Uint8Array, at: number, value: number): void {
   // The folded value has 54 bits: its lowest six and the sign go first, the rest fits a number exactly.
   const magnitude = value < 0 ? -(value + 1) : value;
   let rest = Math.floor(magnitude / 64);
-  bytes[at] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0) | (size > 1 ? 0x80 : 0);
-  for (let index = 1; index < size; index += 1) {
-    bytes[at + index] = (rest % 128) | (index < size - 1 ? 0x80 : 0);
+  let position = at;
+  bytes[position] = ((magnitude % 64) << 1) | (value < 0 ? 1 : 0);
+  while (rest >= 1) {
+    bytes[position] = (bytes[position] ?? 0) | 0x80;
+    position += 1;
+    bytes[position] = rest % 128;
     rest = Math.floor(rest / 128);
   }
 }

@@ -150,9 +150,8 @@ export class Writer {
 
   /** A zigzag int64 within the safe range of a number. */
   varlong(value: number): void {
-    const size = varlongSize(value);
-    const position = this.#advance(size);
-    putVarlong(this.#slab, position, value, size);
+    const position = this.#advance(varlongSize(value));
+    putVarlong(this.#slab, position, value);
   }
 
   /** A string with an int16 length. */
