@@ -44,6 +44,7 @@ export class Dispatcher {
 
   constructor(handlers: readonly AnyApiHandler[], broker: BrokerServices) {
     this.#broker = broker;
+    this.#reader.elementsMax = broker.settings.requestElementsMax;
     const deadlines = new Deadlines(broker.clock);
     this.#setDeadline = (delayMs, fire) => deadlines.set(delayMs, fire);
     for (const handler of handlers) {

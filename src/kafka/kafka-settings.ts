@@ -5,6 +5,8 @@
 export interface KafkaSettings {
   /** Largest frame a client may announce. One past it closes the connection, as Kafka does. */
   readonly requestBytesMax: number;
+  /** Array elements and unknown tagged fields of one request. One more closes the connection: it cannot be read. */
+  readonly requestElementsMax: number;
   /** Requests of one connection that may be unanswered. At the limit the socket is not read. */
   readonly requestsInFlightMax: number;
   /** Bytes of requests and unsent answers of one connection; one request is always let through. */
@@ -22,7 +24,7 @@ export interface KafkaSettings {
   readonly acceptsPerSecondMax: number;
   readonly acceptsPerSecondPerAddressMax: number;
   readonly acceptDelayMs: number;
-  /** Characters of a client id; longer ones close the connection (the header has no place for an error). */
+  /** Characters of a client id. One more, or a control character, is INVALID_REQUEST. */
   readonly clientIdCharactersMax: number;
   /** Topics a Metadata request may name. One more is INVALID_REQUEST. */
   readonly metadataTopicsMax: number;
@@ -50,6 +52,8 @@ export interface KafkaSettings {
 /** The defaults. Where Kafka has the same limit, its default is taken. */
 export const defaultKafkaSettings: KafkaSettings = {
   requestBytesMax: 100 * 1024 * 1024,
+  // Five times the partitions that a cluster may have: what a tool may name in one request.
+  requestElementsMax: 100_000,
   requestsInFlightMax: 100,
   connectionBytesMax: 16 * 1024 * 1024,
   partialFrameIdleMs: 30_000,

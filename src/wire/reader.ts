@@ -1,6 +1,7 @@
 // A cursor over bytes in Kafka's encodings (big-endian; LEB128 lengths in flexible versions). Every read is checked
 // against `end`, and every announced length or count against what remains before anything is allocated for it.
 // Byte fields are views into the array that is read: valid as long as it lives, copied by whoever keeps them.
+// Array elements are counted over a whole message, because a small one costs two bytes on the wire and a hundred here.
 import { DecodeError } from "./decode-error.ts";
 import { int64FromHalves, isSafeInt64, unsafeInt64 } from "./int64.ts";
 import { CACHED_STRING_BYTES_MAX, decodeUtf8, StringCache } from "./string-cache.ts";
@@ -24,6 +25,10 @@ export class Reader {
   #end: number;
   #bytes: Uint8Array;
   #view: DataView;
+  /** Most array elements and unknown tagged fields of one message; whoever reads a stranger's messages lowers it. */
+  elementsMax = 0x7fff_ffff;
+  /** Array elements and unknown tagged fields since the last reset. */
+  #elementCount = 0;
 
   /** Reads `bytes[start, end)`. Nothing outside is ever touched. */
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
@@ -42,6 +47,7 @@ export class Reader {
     }
     this.position = start;
     this.#end = end;
+    this.#elementCount = 0;
     this.#checkBounds();
     return this;
   }
@@ -261,6 +267,7 @@ export class Reader {
         start,
       );
     }
+    this.#countElements(1);
     list.push({ tag, bytes });
     return list;
   }
@@ -335,7 +342,14 @@ export class Reader {
     if (count * minElementBytes > this.#end - this.position) {
       throw new DecodeError(`${count} elements are announced, ${this.remaining} bytes remain`, this.position);
     }
+    this.#countElements(count);
     return count;
+  }
+
+  #countElements(count: number): void {
+    this.#elementCount += count;
+    if (this.#elementCount <= this.elementsMax) return;
+    throw new DecodeError(`the message has more than ${this.elementsMax} elements`, this.position);
   }
 }
 

@@ -186,6 +186,48 @@ describe("client ids", () => {
   });
 });
 
+/** A Metadata request of version 1 that names `count` topics without a name: two bytes each. */
+function nameless(count: number): Uint8Array {
+  const body = Buffer.alloc(4 + 2 * count);
+  body.writeInt32BE(count);
+  return rawFrame(3, 1, 1, body);
+}
+
+describe("the elements of all arrays of a message together", () => {
+  it.each([
+    [100_000, answered],
+    [100_001, closed],
+    [40_000_000, closed],
+  ] as const)("may be 100,000: %i in one array", async (count, outcome) => {
+    const before = process.memoryUsage().heapUsed;
+    const frame = nameless(count);
+    expect(await send(frame)).toMatchObject(outcome);
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(128 * 1024 * KIB);
+  });
+
+  it.each([
+    [331, answered],
+    [332, closed],
+  ] as const)("count over nested arrays: 300 partitions and 1 for each of %i topics", async (topics, outcome) => {
+    const partitions = Array.from({ length: 301 }, (_, partition) => createFetchPartition({ partition }));
+    const request = createFetchRequest({
+      topics: Array.from({ length: topics }, () => createFetchTopic({ topic: "", partitions })),
+    });
+    expect(await send(frameOf(apis.fetch, 4, request))).toMatchObject(outcome);
+  });
+
+  it("count unknown tagged fields too", async () => {
+    const unknownTags = Array.from({ length: 64 }, (_, tag) => ({ tag: tag + 9, bytes: new Uint8Array(0) }));
+    const naming = (count: number) =>
+      createMetadataRequest({
+        topics: Array.from({ length: count }, () => createMetadataRequestTopic({ name: "log", unknownTags })),
+      });
+    // 65 for each topic.
+    expect(await send(frameOf(apis.metadata, 12, naming(1_538)))).toMatchObject(answered);
+    expect(await send(frameOf(apis.metadata, 12, naming(1_539)))).toMatchObject(closed);
+  });
+});
+
 /** One damage: a bit turned, a byte replaced, bytes cut out or put in, an int32 made extreme. */
 const anyDamage = fc.record({
   kind: fc.constantFrom("bit", "byte", "cut", "insert", "int32"),

@@ -157,6 +157,19 @@ describe("lengths and counts", () => {
   });
 });
 
+describe("the elements of a message", () => {
+  it("are counted over its arrays and unknown tags, anew after a reset", () => {
+    const bytes = Uint8Array.of(0, 0, 0, 2, 3, 1, 9, 0, 0);
+    const read = (reader: Reader) => [reader.arrayCount(1), reader.compactArrayCount(1), reader.unknownTags()?.length];
+    const allowing = new Reader(bytes);
+    allowing.elementsMax = 5;
+    expect(read(allowing)).toEqual([2, 2, 1]);
+    expect(read(allowing.reset(bytes))).toEqual([2, 2, 1]);
+    allowing.elementsMax = 4;
+    expect(() => read(allowing.reset(bytes))).toThrow("more than 4 elements");
+  });
+});
+
 describe("unknown tags", () => {
   const tagged = (count: number, payloadBytes: number): Uint8Array =>
     written((writer) => {
