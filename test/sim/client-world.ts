@@ -75,6 +75,11 @@ export function pause(world: ClientWorld, random: SimRandom, meanMs: number): Pr
   return sleep(world.clock, meanMs * (0.5 + random.uniform()), world.over);
 }
 
+/** How long a client waits after so many failures in a row: Kafka's `retry.backoff.ms` and its maximum. */
+export function retryPauseMs(failures: number): number {
+  return Math.min(1_000, 100 * 2 ** (failures - 1));
+}
+
 /** The value of a promise, or undefined when it fails: a client tries again, whatever the reason. */
 export async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
   try {

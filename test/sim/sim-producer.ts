@@ -11,7 +11,7 @@ import {
 import { sleep } from "../../src/host/clock.ts";
 import { attemptName, encodeIdentifiedBatch, type IdentifiedBatch } from "./batch-identity.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { BrokerLink, type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
 import type { SimRandom } from "./sim-random.ts";
 
 /** What a producer is. */
@@ -134,18 +134,16 @@ class Lane {
 
   async run(random: SimRandom): Promise<void> {
     const { swarm } = this.#world;
+    let failures = 0;
     while (!this.#isGone) {
       if (this.#world.isProducing()) this.#fill(1 + random.below(swarm.inFlightMax), random);
       if (this.#pending.length === 0 && !this.#world.isProducing()) return;
       const before = this.#pending.length;
       await this.#sendAll(random);
       this.#pending = this.#pending.filter((batch) => !batch.isAcked);
-      const isStuck = this.#pending.length === before && before > 0;
-      await pause(
-        this.#world,
-        random,
-        isStuck ? 150 : swarm.batchEveryMs * Math.max(1, before) * this.#traits.laneCount,
-      );
+      failures = this.#pending.length === before && before > 0 ? failures + 1 : 0;
+      const restMs = swarm.batchEveryMs * Math.max(1, before) * this.#traits.laneCount;
+      await pause(this.#world, random, failures > 0 ? retryPauseMs(failures) : restMs);
     }
   }
 

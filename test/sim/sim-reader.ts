@@ -10,7 +10,7 @@ import {
 } from "../../generated/testing/list-offsets-request.ts";
 import { createMetadataRequest, createMetadataRequestTopic } from "../../generated/testing/metadata-request.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { BrokerLink, type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
 import type { CommittedPartition } from "./committed-log.ts";
 import { checkFetched } from "./fetch-check.ts";
 import type { KafkaClient } from "./kafka-client.ts";
@@ -76,9 +76,11 @@ export class SimReader {
   }
 
   async run(): Promise<void> {
+    let failures = 0;
     while (!this.#world.over.aborted) {
       const client = await orUndefined(this.#link.open());
-      if (!client || !(await this.#turn(client))) await pause(this.#world, this.#random, 150);
+      failures = client && (await this.#turn(client)) ? 0 : failures + 1;
+      if (failures > 0) await pause(this.#world, this.#random, retryPauseMs(failures));
     }
   }
 
