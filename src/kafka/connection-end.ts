@@ -8,7 +8,6 @@ export const endReasons = [
   "unreadable request",
   "unknown api key",
   "unsupported version",
-  "client id",
   "refused",
   "partial frame",
   "idle",
