@@ -25,7 +25,7 @@ const text = new TextDecoder();
 let folder = "";
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "kafscale-data-folder-"));
+  folder = await mkdtemp(join(tmpdir(), "kafscale-earlier-version-"));
 });
 
 afterEach(async () => {
