@@ -70,6 +70,8 @@ export class PartitionLog {
   #highWatermark: Offset = 0;
   /** First offset not yet given to a sealed flush. */
   #sealedEnd: Offset = 0;
+  /** The latest append time given; a batch of before this session is known by its extent. */
+  #lastAppendTimeMs: TimestampMs = -1;
   /** Appends of this partition in the open flush or in sealed ones. */
   #uncommittedCount = 0;
   /** Grows with each change that a checkpoint has to write. */
@@ -125,11 +127,18 @@ export class PartitionLog {
         return { baseOffset: verdict.batch.baseOffset, logAppendTimeMs: -1, logStartOffset: this.#logStart };
       }
     }
-    const append = new PendingAppend(this, batch, options.logAppendTimeMs ?? -1);
+    const append = new PendingAppend(this, batch, this.#appendTime(options.logAppendTimeMs));
     if (batch.producerId >= 0) this.producers.addTentative(identityOf(batch), append.committed);
     this.#uncommittedCount++;
     this.#term.enqueue(append);
     return append.committed;
+  }
+
+  /** Append times never go back within a partition, whatever the wall clock does. -1: the producer's times stay. */
+  #appendTime(wallMs = -1): TimestampMs {
+    if (wallMs < 0) return -1;
+    this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, wallMs, this.extents.all.at(-1)?.maxTimestampMs ?? -1);
+    return this.#lastAppendTimeMs;
   }
 
   /**

@@ -7,6 +7,8 @@ import { encodeDeleteTopicsRequest } from "../../generated/testing/delete-topics
 import { decodeDeleteTopicsResponse } from "../../generated/testing/delete-topics-response.ts";
 import { encodeFetchRequest } from "../../generated/testing/fetch-request.ts";
 import { decodeFetchResponse } from "../../generated/testing/fetch-response.ts";
+import { encodeFindCoordinatorRequest } from "../../generated/testing/find-coordinator-request.ts";
+import { decodeFindCoordinatorResponse } from "../../generated/testing/find-coordinator-response.ts";
 import { encodeHeartbeatRequest } from "../../generated/testing/heartbeat-request.ts";
 import { decodeHeartbeatResponse } from "../../generated/testing/heartbeat-response.ts";
 import { encodeInitProducerIdRequest } from "../../generated/testing/init-producer-id-request.ts";
@@ -36,6 +38,7 @@ export const clientApis = {
   metadata: { apiKey: 3, encode: encodeMetadataRequest, decode: decodeMetadataResponse },
   offsetCommit: { apiKey: 8, encode: encodeOffsetCommitRequest, decode: decodeOffsetCommitResponse },
   offsetFetch: { apiKey: 9, encode: encodeOffsetFetchRequest, decode: decodeOffsetFetchResponse },
+  findCoordinator: { apiKey: 10, encode: encodeFindCoordinatorRequest, decode: decodeFindCoordinatorResponse },
   joinGroup: { apiKey: 11, encode: encodeJoinGroupRequest, decode: decodeJoinGroupResponse },
   heartbeat: { apiKey: 12, encode: encodeHeartbeatRequest, decode: decodeHeartbeatResponse },
   leaveGroup: { apiKey: 13, encode: encodeLeaveGroupRequest, decode: decodeLeaveGroupResponse },

@@ -84,7 +84,7 @@ class RunningClients implements Clients {
   }
 
   #createTopic(): Promise<string> {
-    return createTopic(this.#world, TOPIC, this.#world.swarm.partitionCount);
+    return createTopic(this.#world, { name: TOPIC, numPartitions: this.#world.swarm.partitionCount });
   }
 
   #startProducers(topicId: string): void {

@@ -132,6 +132,12 @@ export class CommittedLog {
     this.#ledger.check("I6 offsets are dense across sessions", view.baseOffset === partition.end, () => {
       return `${partition.name} ends at ${partition.end}, the next committed batch begins at ${view.baseOffset}`;
     });
+    const before = partition.batches.at(-1)?.maxTimestampMs ?? -1;
+    if (view.timestampType === "LogAppendTime") {
+      this.#ledger.check("I17 append times of a partition never go back", view.maxTimestamp >= before, () => {
+        return `${partition.name} at ${view.baseOffset}: ${view.maxTimestamp} follows ${before}`;
+      });
+    }
     const batch: CommittedBatch = {
       baseOffset: view.baseOffset,
       nextOffset: view.nextOffset,

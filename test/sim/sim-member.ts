@@ -3,6 +3,7 @@
 import { ErrorCode, errorName } from "../../generated/kafka/error-codes.ts";
 import type { JoinGroupResponse } from "../../generated/kafka/join-group-response.ts";
 import { createFetchPartition, createFetchRequest, createFetchTopic } from "../../generated/testing/fetch-request.ts";
+import { createFindCoordinatorRequest } from "../../generated/testing/find-coordinator-request.ts";
 import { createHeartbeatRequest } from "../../generated/testing/heartbeat-request.ts";
 import { createJoinGroupRequest, createJoinGroupRequestProtocol } from "../../generated/testing/join-group-request.ts";
 import { createLeaveGroupRequest, createMemberIdentity } from "../../generated/testing/leave-group-request.ts";
@@ -68,9 +69,19 @@ export class GroupMember {
     }
   }
 
+  /** Whether the broker says that it coordinates the group. */
+  async #findCoordinator(client: KafkaClient): Promise<boolean> {
+    const request = createFindCoordinatorRequest({ keyType: 0, coordinatorKeys: [this.#group.groupId] });
+    const response = await orUndefined(client.request({ ...clientApis.findCoordinator, version: 4 }, request));
+    const code = response?.coordinators[0]?.errorCode ?? ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    this.#note("find", code);
+    return code === ErrorCode.NONE;
+  }
+
   /** Joins and gets an assignment, with the committed offsets of it. */
   async #join(client: KafkaClient): Promise<boolean> {
     const { groupId } = this.#group;
+    if (!(await this.#findCoordinator(client))) return false;
     const request = createJoinGroupRequest({
       groupId,
       sessionTimeoutMs: SESSION_TIMEOUT_MS,

@@ -67,6 +67,8 @@ export interface ClientSwarm {
   readonly requestTimeoutMs: number;
   readonly readers: number;
   readonly groupMembers: number;
+  /** Whether the topic that comes and goes is stamped with the broker's time. */
+  readonly hasAppendTimes: boolean;
   /** Mean time a group member stays, 0 for ever. */
   readonly memberStayMs: number;
 }
@@ -186,6 +188,7 @@ function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm 
     requestTimeoutMs: Math.max(random.pick([700, 1_500, 4_000]), 15 * storeLatencyMsMax),
     readers: 1,
     groupMembers: random.pick([0, 1, 2, 2]),
+    hasAppendTimes: random.chance(0.5),
     memberStayMs: random.pick([0, 6_000, 20_000]),
   };
 }

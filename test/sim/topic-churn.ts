@@ -14,7 +14,11 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
   const random = world.random.split("churn");
   const link = new BrokerLink(world, "churn admin");
   while (world.isProducing()) {
-    const topicId = await createTopic(world, CHURN_TOPIC, 1);
+    const topicId = await createTopic(world, {
+      name: CHURN_TOPIC,
+      numPartitions: 1,
+      configs: world.swarm.hasAppendTimes ? { "message.timestamp.type": "LogAppendTime" } : {},
+    });
     created(topicId);
     await pause(world, random, topicChurnEveryMs);
     if (!world.isProducing()) break;

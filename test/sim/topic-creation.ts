@@ -1,14 +1,29 @@
 // Creates topics through the broker, however often that has to be tried.
-import { createCreatableTopic, createCreateTopicsRequest } from "../../generated/testing/create-topics-request.ts";
+import {
+  createCreatableTopic,
+  createCreatableTopicConfig,
+  createCreateTopicsRequest,
+} from "../../generated/testing/create-topics-request.ts";
 import { clientApis } from "./client-apis.ts";
 import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
 
+/** What is to be created. */
+export interface NewSimTopic {
+  readonly name: string;
+  readonly numPartitions: number;
+  readonly configs?: Readonly<Record<string, string>>;
+}
+
 /** Creates a topic, or finds it there; its id. */
-export async function createTopic(world: ClientWorld, name: string, numPartitions: number): Promise<string> {
+export async function createTopic(
+  world: ClientWorld,
+  { name, numPartitions, configs = {} }: NewSimTopic,
+): Promise<string> {
   const link = new BrokerLink(world, `admin of ${name}`);
   const random = world.random.split(`creation of ${name}`);
+  const rows = Object.entries(configs).map(([key, value]) => createCreatableTopicConfig({ name: key, value }));
   for (;;) {
-    const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: -1 })];
+    const topics = [createCreatableTopic({ name, numPartitions, replicationFactor: -1, configs: rows })];
     const request = createCreateTopicsRequest({ topics, timeoutMs: 2_000 });
     const client = await orUndefined(link.open());
     const response = client && (await orUndefined(client.request({ ...clientApis.createTopics, version: 7 }, request)));
