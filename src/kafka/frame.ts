@@ -4,13 +4,15 @@
 /** The smallest frame: API key, version and correlation id. */
 const FRAME_BYTES_MIN = 8;
 const SIZE_BYTES = 4;
-/** How much is set aside ahead of the bytes of a frame. */
-const SLAB_BYTES_MAX = 64 * 1024;
-const SLAB_BYTES_MIN = 4 * 1024;
+/** Room for a frame is made for this many times the bytes that arrived of it: few copies, and never the announced size. */
+const AHEAD_FACTOR = 3;
+const AHEAD_BYTES_MIN = 4 * 1024;
 
 /** Frames up to this size share a slab, which lives as long as one of them: small, so that a waiting request pins little. */
 const SMALL_FRAME_BYTES_MAX = 4 * 1024;
 const SHARED_SLAB_BYTES = 16 * 1024;
+
+const NOTHING = new Uint8Array(0);
 
 /** A frame that cannot be read on from. The connection ends; Kafka has no answer for it. */
 export class FrameError extends Error {
@@ -23,9 +25,8 @@ export class FrameSplitter {
   /** Bytes of the size field seen so far, and their value. */
   #sizeBytesSeen = 0;
   #size = 0;
-  /** What arrived of the frame whose size is known. All slabs but the last are full. */
-  #slabs: Uint8Array[] = [];
-  #lastSlabFilled = 0;
+  /** Holds what arrived of the frame whose size is known, in its first `#received` bytes. Never longer than the frame. */
+  #frame: Uint8Array = NOTHING;
   #received = 0;
   /** Where small frames go, one after the other; grows with a connection that sends many. */
   #shared = new Uint8Array(0);
@@ -64,7 +65,10 @@ export class FrameSplitter {
       }
       this.#keep(chunk.subarray(position, end));
       position = end;
-      if (this.#received === this.#size) yield this.#assemble();
+      if (this.#received < this.#size) continue;
+      const frame = this.#frame;
+      this.#reset();
+      yield frame;
     }
   }
 
@@ -95,43 +99,20 @@ export class FrameSplitter {
   }
 
   #keep(bytes: Uint8Array): void {
-    let taken = 0;
-    while (taken < bytes.length) {
-      let slab = this.#slabs.at(-1);
-      if (!slab || this.#lastSlabFilled === slab.length) {
-        const ahead = Math.max(SLAB_BYTES_MIN, bytes.length - taken, Math.min(this.#received, SLAB_BYTES_MAX));
-        slab = new Uint8Array(Math.min(ahead, SLAB_BYTES_MAX, this.#size - this.#received));
-        this.#slabs.push(slab);
-        this.#lastSlabFilled = 0;
-      }
-      const count = Math.min(slab.length - this.#lastSlabFilled, bytes.length - taken);
-      slab.set(bytes.subarray(taken, taken + count), this.#lastSlabFilled);
-      this.#lastSlabFilled += count;
-      this.#received += count;
-      taken += count;
+    const arrived = this.#received + bytes.length;
+    if (arrived > this.#frame.length) {
+      const wider = this.#room(Math.min(this.#size, Math.max(AHEAD_BYTES_MIN, AHEAD_FACTOR * arrived)));
+      wider.set(this.#frame.subarray(0, this.#received));
+      this.#frame = wider;
     }
-  }
-
-  #assemble(): Uint8Array {
-    const [first] = this.#slabs;
-    let frame = first as Uint8Array;
-    if (this.#slabs.length > 1) {
-      frame = unfilled(this.#size);
-      let position = 0;
-      for (const slab of this.#slabs) {
-        frame.set(slab, position);
-        position += slab.length;
-      }
-    }
-    this.#reset();
-    return frame;
+    this.#frame.set(bytes, this.#received);
+    this.#received = arrived;
   }
 
   #reset(): void {
     this.#sizeBytesSeen = 0;
     this.#size = 0;
-    this.#slabs = [];
-    this.#lastSlabFilled = 0;
+    this.#frame = NOTHING;
     this.#received = 0;
   }
 }

@@ -1,10 +1,10 @@
 // Seal: the moment at which waiting batches get their numbers. Copies them into the body of a WAL object, grouped by
 // partition, stamps offsets and leader epoch, and describes them in the footer. Synchronous; the result never changes.
 import { encodeWalFooter, type WalExtent, type WalLogStart, type WalProducerBatch } from "../objects/wal-object.ts";
-import { RecordBatchView } from "../records/record-batch.ts";
+import { BatchField, RecordBatchView } from "../records/record-batch.ts";
 import { restamp } from "../records/restamp.ts";
 import type { TimestampMs } from "../topic-partition.ts";
-import { crc32c } from "../wire/crc32c.ts";
+import { crc32c, crc32cOfBoth } from "../wire/crc32c.ts";
 import { PendingAppend, type PendingItem, type PendingLogStart } from "./append.ts";
 import type { Extent } from "./extents.ts";
 import { type CommittedProducerBatch, identityOf, type PartitionLog } from "./partition-log.ts";
@@ -109,12 +109,32 @@ class Sealer {
     return batch;
   }
 
+  /**
+   * The checksum of the extent that begins at `start`. A large batch carries the one of its own bytes, verified when it
+   * came: to take that over is cheaper, and also catches what the copy into the body may have damaged.
+   */
+  #checksum(appends: readonly PendingAppend[], start: number): number {
+    let checksum = 0;
+    let from = start;
+    let position = start;
+    for (const { bytes, batch } of appends) {
+      const covered = position + BatchField.ATTRIBUTES;
+      position += bytes;
+      if (bytes < COMPOSED_BYTES_MIN) continue;
+      checksum = crc32c(this.#body.subarray(from, covered), checksum);
+      const { crc } = new RecordBatchView(this.#body, position - batch.sizeInBytes);
+      checksum = crc32cOfBoth(checksum, crc, position - covered);
+      from = position;
+    }
+    return from < position ? crc32c(this.#body.subarray(from, position), checksum) : checksum;
+  }
+
   #describe(partition: PartitionLog, appends: readonly PendingAppend[], found: FoundInExtent): void {
     const first = appends[0]?.baseOffset ?? 0;
     const last = appends.at(-1);
     const endOffset = last ? last.baseOffset + last.batch.lastOffsetDelta + 1 : first;
     const bytes = this.#body.subarray(found.start, this.#position);
-    const checksum = crc32c(bytes);
+    const checksum = this.#checksum(appends, found.start);
     this.extents.push({
       partition,
       producerBatches: found.producerBatches,
@@ -148,6 +168,9 @@ class Sealer {
     });
   }
 }
+
+/** From this size on a checksum is composed from that of the batch rather than computed again. */
+const COMPOSED_BYTES_MIN = 16 * 1024;
 
 interface FoundInExtent {
   readonly start: number;

@@ -1,5 +1,6 @@
 // Writes WAL and checkpoint objects: the same bytes to the same key until the store has them, within a deadline. A put
 // of unknown outcome is repeated, never given another key, and nothing is ever deleted because an outcome is unknown.
+// The bytes of these objects are final: nobody writes into them from the put on, so that a store may keep them.
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Random } from "../host/random.ts";
@@ -60,7 +61,7 @@ export class WalWriter {
     const { store, clock, settings } = this.#parts;
     try {
       await withDeadline(clock, settings.storeAttemptTimeoutMs, `put of ${key}`, signal, (attemptSignal) =>
-        store.put(key, parts, { ifAbsent: true, signal: attemptSignal }),
+        store.put(key, parts, { ifAbsent: true, areFinal: true, signal: attemptSignal }),
       );
     } catch (error) {
       if (!(error instanceof ObjectStoreError && error.kind === "already-exists")) throw error;

@@ -8,38 +8,45 @@ import {
   type ObjectStore,
   ObjectStoreError,
   type ObjectSummary,
+  type PutOptions,
 } from "./object-store.ts";
+
+/** An object as it is kept: its bytes in order, and how many they are. */
+interface StoredObject {
+  readonly parts: readonly Uint8Array[];
+  readonly bytes: number;
+}
 
 /** An empty store. */
 export class MemoryObjectStore implements ObjectStore {
-  readonly #objects = new Map<string, Uint8Array>();
+  readonly #objects = new Map<string, StoredObject>();
   /** The keys of `#objects`, ascending; `undefined` after a change of the set until the next listing. */
   #sortedKeys: string[] | undefined;
 
-  async put(key: string, parts: readonly Uint8Array[], options: CallOptions & { ifAbsent: boolean }): Promise<void> {
+  async put(key: string, parts: readonly Uint8Array[], options: PutOptions): Promise<void> {
     checkObjectKey(key);
     refuseIfAborted(options.signal, `put ${key}`);
     const isNew = !this.#objects.has(key);
     if (options.ifAbsent && !isNew) throw new ObjectStoreError("already-exists", `put ${key}: there is such an object`);
-    this.#objects.set(key, concatenated(parts));
+    this.#objects.set(key, stored(parts, options.areFinal === true));
     if (isNew) this.#sortedKeys = undefined;
   }
 
   async get(key: string, { signal, range }: CallOptions & { range?: ByteRange }): Promise<Uint8Array> {
     checkObjectKey(key);
     refuseIfAborted(signal, `get ${key}`);
-    const bytes = this.#object(key);
-    if (!range) return bytes.slice();
-    if (range.start >= bytes.byteLength) {
-      throw new ObjectStoreError("not-found", `get ${key}: byte ${range.start} is past its ${bytes.byteLength} bytes`);
+    const { parts, bytes } = this.#object(key);
+    if (!range) return copyOf(parts, 0, bytes);
+    if (range.start >= bytes) {
+      throw new ObjectStoreError("not-found", `get ${key}: byte ${range.start} is past its ${bytes} bytes`);
     }
-    return bytes.slice(range.start, range.start + range.length);
+    return copyOf(parts, range.start, Math.min(bytes, range.start + range.length));
   }
 
   async head(key: string, { signal }: CallOptions): Promise<{ bytes: number }> {
     checkObjectKey(key);
     refuseIfAborted(signal, `head ${key}`);
-    return { bytes: this.#object(key).byteLength };
+    return { bytes: this.#object(key).bytes };
   }
 
   async list(
@@ -55,7 +62,7 @@ export class MemoryObjectStore implements ObjectStore {
       if (!key.startsWith(prefix)) break;
       if (key <= startAfter) continue;
       if (objects.length === limit) return { objects, isTruncated: true };
-      objects.push({ key, bytes: this.#object(key).byteLength });
+      objects.push({ key, bytes: this.#object(key).bytes });
     }
     return { objects, isTruncated: false };
   }
@@ -74,21 +81,35 @@ export class MemoryObjectStore implements ObjectStore {
     return this.#objects.size;
   }
 
-  #object(key: string): Uint8Array {
-    const bytes = this.#objects.get(key);
-    if (!bytes) throw new ObjectStoreError("not-found", `there is no object ${key}`);
-    return bytes;
+  #object(key: string): StoredObject {
+    const object = this.#objects.get(key);
+    if (!object) throw new ObjectStoreError("not-found", `there is no object ${key}`);
+    return object;
   }
 }
 
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let position = 0;
+/** What is kept of `parts`: themselves where that is allowed and pins no larger buffer, copies otherwise. */
+function stored(parts: readonly Uint8Array[], areFinal: boolean): StoredObject {
+  let bytes = 0;
+  const kept: Uint8Array[] = [];
   for (const part of parts) {
-    bytes.set(part, position);
+    kept.push(areFinal && part.byteLength === part.buffer.byteLength ? part : copyOf([part], 0, part.byteLength));
+    bytes += part.byteLength;
+  }
+  return { parts: kept, bytes };
+}
+
+/** Bytes [start, end) of the concatenation of `parts`, in memory of their own. */
+function copyOf(parts: readonly Uint8Array[], start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  let position = -start;
+  for (const part of parts) {
+    const from = Math.max(0, -position);
+    const to = Math.min(part.byteLength, end - start - position);
+    if (from < to) copy.set(part.subarray(from, to), position + from);
     position += part.byteLength;
   }
-  return bytes;
+  return copy;
 }
 
 /** Index of the first of `sorted` that is not below `bound`. */

@@ -39,13 +39,24 @@ export interface CallOptions {
   readonly signal: AbortSignal;
 }
 
+/** How an object is written. */
+export interface PutOptions extends CallOptions {
+  /** Fail with `already-exists` rather than replace an object. */
+  readonly ifAbsent: boolean;
+  /**
+   * The caller promises that nobody ever writes into the parts again, also after the put: a store may then keep them
+   * where it would have to copy. Without it they only have to stay as they are until the put has settled.
+   */
+  readonly areFinal?: boolean;
+}
+
 /**
  * A bucket (or the part of one below a prefix). Keys are `/`-separated, 1 to 1,024 bytes, no empty, `.` or `..` parts.
  * A put is atomic and durable when it resolves; a read after a resolved put sees it.
  */
 export interface ObjectStore {
-  /** Writes the concatenation of `parts`. With `ifAbsent`, fails with `already-exists` rather than replace an object. */
-  put(key: string, parts: readonly Uint8Array[], options: CallOptions & { ifAbsent: boolean }): Promise<void>;
+  /** Writes the concatenation of `parts`, whole or not at all. */
+  put(key: string, parts: readonly Uint8Array[], options: PutOptions): Promise<void>;
   /**
    * Reads an object or a part of it. A range that begins inside the object and ends past it gives what is there; one
    * that begins at or past its end fails with `not-found`. The bytes belong to the caller.

@@ -87,6 +87,40 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
   return crc32cNative(bytes, seed);
 }
 
+/**
+ * CRC-32C of two stretches of bytes, one behind the other, from the checksum of each and the length of the second,
+ * which is below 2^27. Costs about as much as the checksum of 4 KiB.
+ */
+export function crc32cOfBoth(first: number, second: number, secondBytes: number): number {
+  // Appending n bytes multiplies the first checksum by x^(8n); that power is made of those at the bits of n.
+  let shifted = first;
+  for (let rest = secondBytes, bit = 3; rest > 0; rest >>>= 1, bit += 1) {
+    if (rest & 1) shifted = product(doublings[bit] as number, shifted);
+  }
+  return (shifted ^ second) >>> 0;
+}
+
+/** The product of two polynomials modulo Castagnoli's, bits reversed as in the checksum. */
+function product(left: number, right: number): number {
+  let sum = 0;
+  let term = right;
+  for (let rest = left; rest !== 0; rest <<= 1) {
+    if (rest < 0) sum ^= term;
+    term = term & 1 ? (term >>> 1) ^ CASTAGNOLI_REVERSED : term >>> 1;
+  }
+  return sum;
+}
+
+/** x^(2^k) at index k. */
+const doublings: readonly number[] = (() => {
+  const powers = [0x4000_0000];
+  while (powers.length < 31) {
+    const last = powers.at(-1) as number;
+    powers.push(product(last, last));
+  }
+  return powers;
+})();
+
 /** CRC-32 (IEEE 802.3) of `bytes` as an unsigned 32-bit number; `seed` is the CRC-32 of the bytes before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
   return bytes.length < NATIVE_BYTES_MIN ? sliced(ieee, bytes, seed) : nativeCrc32(bytes, seed);

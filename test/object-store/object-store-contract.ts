@@ -87,6 +87,24 @@ function describePutAndGet(set: SetUp): void {
     expect(text(await store.get(at("a"), { signal }))).toBe("abc");
   });
 
+  it("gives what was put as final bytes like any other object, whole and in ranges across its parts", async () => {
+    const { store, at } = await set();
+    const parts = [bytes("abc"), bytes(""), bytes("defg"), bytes("hi").subarray(1)];
+    await store.put(at("a"), parts, { ...create, areFinal: true });
+    const whole = "abcdefgi";
+    expect(text(await store.get(at("a"), { signal }))).toBe(whole);
+    expect(await store.head(at("a"), { signal })).toEqual({ bytes: whole.length });
+    for (let start = 0; start < whole.length; start++) {
+      for (let length = 1; length <= whole.length; length++) {
+        const read = await store.get(at("a"), { signal, range: { start, length } });
+        expect(text(read)).toBe(whole.slice(start, start + length));
+        // What was read belongs to the reader, whatever the store keeps.
+        read.fill(0);
+      }
+    }
+    expect(text(await store.get(at("a"), { signal }))).toBe(whole);
+  });
+
   it("holds a key that is the beginning of another one, and keys that differ in case only", async () => {
     const { store, at } = await set();
     const keys = ["a", "a/b", "a/b/c", "A", "A/b", "a.b", "a-b", "a~b", "a_b"];

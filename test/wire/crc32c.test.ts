@@ -1,7 +1,7 @@
 // CRC-32C and CRC-32: the published check values, and that every implementation agrees on every input and split.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { crc32, crc32c, crc32cNative, crc32cSliced, crc32Sliced } from "../../src/wire/crc32c.ts";
+import { crc32, crc32c, crc32cNative, crc32cOfBoth, crc32cSliced, crc32Sliced } from "../../src/wire/crc32c.ts";
 
 const check = new TextEncoder().encode("123456789");
 /** Lengths on both sides of the switch to native code, and offsets that are not multiples of eight. */
@@ -39,6 +39,15 @@ describe("crc32c", () => {
         const parts = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
         expect(parts.reduce((seed, part) => crc32c(part, seed), 0)).toBe(crc32c(bytes));
         expect(parts.reduce((seed, part) => crc32cSliced(part, seed), 0)).toBe(crc32c(bytes));
+      }),
+    );
+  });
+
+  it("is composed from those of two stretches, of any length", () => {
+    fc.assert(
+      fc.property(buffers, fc.integer({ min: 0, max: 3_000_000 }), (first, zeros) => {
+        const second = new Uint8Array(zeros).fill(first[0] ?? 7);
+        expect(crc32cOfBoth(crc32c(first), crc32c(second), second.length)).toBe(crc32c(second, crc32c(first)));
       }),
     );
   });
