@@ -120,7 +120,7 @@ export class Environment {
     this.#world.ledger.count(`${of} outages`);
     const fromMs = this.#world.clock.monotonicMs();
     const toMs = fromMs + random.between(...this.#world.swarm.environment.outageMs);
-    const effect = random.pick(["refuse", "silence"] as const);
+    const effect = random.pick(["refuse", "silence", "silence"] as const);
     this.#broker.current[of].calls.addOutage({ fromMs, toMs, effect });
   }
 

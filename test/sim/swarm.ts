@@ -131,7 +131,7 @@ function drawEnvironment(random: SimRandom): EnvironmentFaults {
     ] as const),
     takeoverEveryMs: sometimes(0.35, [15_000, 40_000]),
     storeOutageEveryMs: sometimes(0.4, [8_000, 30_000]),
-    kvOutageEveryMs: sometimes(0.4, [8_000, 30_000]),
+    kvOutageEveryMs: sometimes(0.5, [6_000, 20_000]),
     outageMs: random.pick([
       [200, 2_000],
       [1_000, 8_000],
@@ -169,7 +169,7 @@ function drawBroker(random: SimRandom): BrokerSwarm {
     checkpointIntervalMs: random.pick([500, 1_500, 5_000, 5_000, 60_000]),
     checkpointFlushes: random.pick([3, 16, 64, 2_048]),
     putTimeoutMs: random.pick([2_000, 8_000, 30_000]),
-    headTimeoutMs: random.pick([2_000, 8_000, 30_000]),
+    headTimeoutMs: random.pick([1_000, 2_500, 8_000, 30_000]),
     storeAttemptTimeoutMs: random.pick([1_000, 3_000, 10_000]),
     offsetsPartitionCount: random.pick([1, 4]),
   };

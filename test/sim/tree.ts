@@ -1,7 +1,7 @@
-// A copy of the sources with patches applied, for planted bugs and for a smaller number of shards. Files are hard links to
-// the real ones, which a patch replaces rather than changes; a patch that does not apply is an error, never skipped.
+// A copy of the sources with patches applied, for planted bugs and for a smaller number of shards. A patch that does not
+// apply is an error, never skipped.
 import { execFileSync } from "node:child_process";
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -16,9 +16,9 @@ export class PatchError extends Error {
 /** Makes the copy; the caller removes it with {@link removeTree}. @param patches paths of files for `git apply` */
 export function makeTree(root: string, patches: readonly string[]): string {
   const tree = mkdtempSync(join(tmpdir(), "kafscale-sim-"));
-  for (const part of PARTS) linkAll(join(root, part), join(tree, part));
+  for (const part of PARTS) copyAll(join(root, part), join(tree, part));
   symlinkSync(join(root, "node_modules"), join(tree, "node_modules"));
-  for (const file of ["package.json", "tsconfig.json"]) linkSync(join(root, file), join(tree, file));
+  for (const file of ["package.json", "tsconfig.json"]) copyFileSync(join(root, file), join(tree, file));
   try {
     for (const patch of patches) applyPatch(tree, patch);
   } catch (error) {
@@ -56,13 +56,13 @@ function applyPatch(tree: string, patch: string): void {
   }
 }
 
-function linkAll(from: string, to: string): void {
+function copyAll(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     if (entry.name === "mutants" || entry.name.endsWith(".test.ts")) continue;
     const source = join(from, entry.name);
     const target = join(to, entry.name);
-    if (entry.isDirectory()) linkAll(source, target);
-    else linkSync(source, target);
+    if (entry.isDirectory()) copyAll(source, target);
+    else copyFileSync(source, target);
   }
 }
