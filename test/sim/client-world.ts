@@ -27,6 +27,8 @@ export interface ClientWorld {
   address(): Address;
   /** Aborts when the clients have to end. */
   readonly over: AbortSignal;
+  /** Whether no other life of the broker can still answer. */
+  isAlone(): boolean;
   /** Whether new work may be begun; false once the broker has only to catch up. */
   isProducing(): boolean;
 }

@@ -169,6 +169,7 @@ class Schedule {
       environment: swarm.environment,
       address: () => this.#broker.current.address,
       over: this.#over.signal,
+      isAlone: () => this.#broker.zombies.size === 0,
       isProducing: () => this.#hasFaults,
     };
   }
