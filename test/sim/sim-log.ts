@@ -23,7 +23,8 @@ export class SimLog implements Log {
   }
 
   warn(message: string, fields?: LogFields): void {
-    const outcome = /was not committed: (\w+)/.exec(String(fields?.["what"] ?? ""))?.[1];
+    const what = fields?.["what"];
+    const outcome = typeof what === "string" ? /was not committed: (\w+)/.exec(what)?.[1] : undefined;
     if (outcome) this.#world.ledger.count(`session given up: commit ${outcome}`);
     this.#line("warn", message, fields);
   }
