@@ -16,20 +16,21 @@ export interface AppendResult {
 abstract class FlushItem<T> {
   readonly partition: PartitionLog;
   readonly committed: Promise<T>;
-  protected settle!: { resolve: (value: T) => void; reject: (error: Error) => void };
+  protected resolve!: (value: T) => void;
+  #reject!: (error: Error) => void;
 
   constructor(partition: PartitionLog) {
     this.partition = partition;
+    // Whoever appends waits for this promise in the same step, and hands its failure on.
     this.committed = new Promise<T>((resolve, reject) => {
-      this.settle = { resolve, reject };
+      this.resolve = resolve;
+      this.#reject = reject;
     });
-    // A duplicate may share the promise or nobody may wait for it (acks=0): the failure is not lost, it was logged once.
-    this.committed.catch(() => {});
   }
 
   /** The session ended before this was committed, or nobody knows whether it was. */
   fail(error: Error): void {
-    this.settle.reject(error);
+    this.#reject(error);
   }
 
   /** Bytes this adds to a WAL object's body. */
@@ -57,7 +58,7 @@ export class PendingAppend extends FlushItem<AppendResult> {
 
   succeed(): void {
     const { baseOffset, logAppendTimeMs } = this;
-    this.settle.resolve({ baseOffset, logAppendTimeMs, logStartOffset: this.partition.logStart });
+    this.resolve({ baseOffset, logAppendTimeMs, logStartOffset: this.partition.logStart });
   }
 }
 
@@ -72,7 +73,7 @@ export class PendingLogStart extends FlushItem<Offset> {
   }
 
   succeed(): void {
-    this.settle.resolve(this.partition.logStart);
+    this.resolve(this.partition.logStart);
   }
 }
 

@@ -199,6 +199,8 @@ export class BrokerLog {
     const drop = () => {
       cancelRetry?.();
       cancelRetry = null;
+      // A creation whose copy landed late brings its id back: what is alive now is not gone.
+      for (const { topicId } of this.#parts.feed.current.topics()) gone.delete(topicId);
       const remaining = sessionLog.dropDeletedTopics(gone);
       if (remaining > 0) cancelRetry = this.#clock.setTimer(DELETED_TOPIC_RETRY_MS, drop);
     };

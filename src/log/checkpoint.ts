@@ -60,6 +60,8 @@ export class Checkpointer {
   readonly #sections = new Map<number, WrittenSection>();
   readonly #blocks = new WeakMap<PartitionLog, WrittenBlocks>();
   #lastNumber = 0;
+  /** Until its pointer has moved, nothing may be taken that would refer to a checkpoint's object. */
+  #isInForce = true;
 
   constructor(components: CheckpointComponents) {
     this.#parts = components;
@@ -71,6 +73,9 @@ export class Checkpointer {
    */
   async write(head: number, shards: readonly ShardLog[], signal: AbortSignal): Promise<void> {
     const { session, wal, log } = this.#parts;
+    signal.throwIfAborted();
+    if (!this.#isInForce) throw new Error(`checkpoint ${this.#lastNumber} never came into force: none may follow it`);
+    this.#isInForce = false;
     const taken = this.#take(head, shards);
     await wal.putObject(taken.objectKey, taken.parts, signal);
     const outcome = await moveCheckpointPointer(session, { objectKey: taken.objectKey, signal });
@@ -78,6 +83,7 @@ export class Checkpointer {
       session.die("the checkpoint pointer was fenced");
       return;
     }
+    this.#isInForce = true;
     log.debug("checkpoint in force", { key: taken.objectKey, head });
     await this.#shortenClaims(taken.shards, signal);
   }
@@ -168,6 +174,7 @@ function producerChanges(
 ): ListChanges<ProducerEntry, number> {
   const { producers } = partition;
   if (!blocks.producers && producers.count <= INLINE_ENTRIES_MAX) {
+    producers.resetChanges();
     return { stored: undefined, removed: [], added: producers.snapshot().map(producerEntry) };
   }
   const { removed, added } = producers.changes();
@@ -188,6 +195,7 @@ function foldChanges(
 ): ListChanges<FoldEntry, Uint8Array> {
   const fold = partition.foldState;
   if (!blocks.fold && fold.bytes <= INLINE_FOLD_BYTES_MAX) {
+    fold.resetChanges();
     return { stored: undefined, removed: [], added: [...fold.entries()] };
   }
   const removed: Uint8Array[] = [];

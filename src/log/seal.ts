@@ -101,12 +101,17 @@ class Sealer {
     const start = this.#position;
     this.#body.set(append.batch.bytes, start);
     this.#position += append.bytes;
-    const batch = new RecordBatchView(this.#body, start);
-    append.baseOffset = partition.assignOffsets(batch.lastOffsetDelta + 1);
+    append.baseOffset = partition.assignOffsets(append.batch.lastOffsetDelta + 1);
     const { baseOffset, logAppendTimeMs } = append;
     const stamp = { baseOffset, leaderEpoch: partition.leaderEpoch };
-    restamp(this.#body.subarray(start, this.#position), logAppendTimeMs < 0 ? stamp : { ...stamp, logAppendTimeMs });
-    return batch;
+    const own = this.#body.subarray(start, this.#position);
+    if (logAppendTimeMs < 0) {
+      restamp(own, stamp);
+      // What is asked of the batch below is the same in the client's bytes.
+      return append.batch;
+    }
+    restamp(own, { ...stamp, logAppendTimeMs });
+    return new RecordBatchView(own);
   }
 
   /**

@@ -60,6 +60,8 @@ export class SessionLog {
   #footerBytesSince = 0;
   #hasChanged = false;
   #wakeCheckpoint: (() => void) | null = null;
+  /** The checkpoint under way; never rejects. */
+  #checkpointing: Promise<void> = Promise.resolve();
 
   constructor(session: Session, components: SessionLogComponents) {
     const { clock, log, metrics, settings, walWriter, objectKeys } = components;
@@ -163,7 +165,8 @@ export class SessionLog {
       throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no partition ${topicId}-${partition}`);
     }
     const { isInternal } = topic;
-    return shardLog.ensurePartition({ topicId, partition, isInternal }, this.#termOf(shardLog));
+    const known = shardLog.partition(topicId, partition);
+    return known ?? shardLog.ensurePartition({ topicId, partition, isInternal }, this.#termOf(shardLog));
   }
 
   #requireAlive(): void {
@@ -235,8 +238,17 @@ export class SessionLog {
     });
   }
 
-  /** Writes a checkpoint now, if anything changed since the last one. */
-  async checkpoint(signal: AbortSignal): Promise<void> {
+  /**
+   * Writes a checkpoint, if anything changed since the last one, after the one under way: two at a time would refer to
+   * objects that may never be there.
+   */
+  checkpoint(signal: AbortSignal): Promise<void> {
+    const written = this.#checkpointing.then(() => this.#writeCheckpoint(signal));
+    this.#checkpointing = written.catch(() => {});
+    return written;
+  }
+
+  async #writeCheckpoint(signal: AbortSignal): Promise<void> {
     if (!this.#hasChanged) return;
     this.#hasChanged = false;
     this.#flushesSince = 0;

@@ -44,6 +44,11 @@ export class ShardLog {
     throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, `shard ${this.shard} is being recovered`);
   }
 
+  /** The log of a partition; undefined when there is none yet. */
+  partition(topicId: TopicId, partition: number): PartitionLog | undefined {
+    return this.partitions.get(partitionKey(topicId, partition));
+  }
+
   /** The log of a partition, made empty when it is new. */
   ensurePartition(
     identity: { topicId: TopicId; partition: number; isInternal: boolean },

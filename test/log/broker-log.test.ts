@@ -1,6 +1,7 @@
 // What the log promises across appends, restarts, crashes and the deaths of sessions.
 import { expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { sleep } from "../../src/host/clock.ts";
 import { errorCodeOf } from "../../src/kafka-error.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
@@ -268,4 +269,35 @@ it("ends the broker, not only the session, when a broken invariant stands behind
     .append(batchOf(["a"]))
     .catch(() => {});
   await expect(world.complete(process.ended)).rejects.toThrow("holds other bytes");
+});
+
+it("writes no checkpoint that refers to one still under way, so that a stop in the middle loses nothing", async () => {
+  const world = new LogWorld();
+  const { memoryStore, clock } = world;
+  let isSlow = false;
+  // A store that takes two seconds for a checkpoint, and forgets it when its caller gives up before.
+  world.store = {
+    put: async (key, parts, options) => {
+      if (isSlow && key.includes("/ckpt/")) {
+        isSlow = false;
+        await sleep(clock, 2_000, options.signal);
+      }
+      return memoryStore.put(key, parts, options);
+    },
+    get: (key, options) => memoryStore.get(key, options),
+    head: (key, options) => memoryStore.head(key, options),
+    list: (prefix, options) => memoryStore.list(prefix, options),
+    delete: (keys, options) => memoryStore.delete(keys, options),
+  };
+  const first = await world.start({ checkpointIntervalMs: 100 });
+  await first.createTopic("orders");
+  await first.createTopic("payments");
+  await first.append("orders", ["one"]);
+  isSlow = true;
+  await clock.advance(150);
+  expect(isSlow).toBe(false);
+  await first.append("payments", ["two"]);
+  await first.stop();
+  const second = await world.start();
+  expect([await second.values("orders"), await second.values("payments")]).toEqual([["0:one"], ["0:two"]]);
 });
