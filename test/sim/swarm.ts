@@ -183,7 +183,7 @@ function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm 
     partitionCount: 1 + random.below(4),
     recordsPerBatchMax: random.pick([1, 3, 10]),
     paddingBytesMax: random.pick([0, 20, 300]),
-    batchEveryMs: random.pick([40, 60, 100]),
+    batchEveryMs: random.pick([25, 40, 70]),
     // Long enough for a flush and a read of a healthy store.
     requestTimeoutMs: Math.max(random.pick([700, 1_500, 4_000]), 15 * storeLatencyMsMax),
     readers: 1,
