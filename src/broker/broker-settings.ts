@@ -21,6 +21,8 @@ export interface BrokerSettings {
   readonly requestBudgetBytes: number;
   /** How long a stop waits for requests under way. */
   readonly stopGraceMs: number;
+  /** How long a stop waits for its last flush, checkpoint and deregistration; then it leaves without them. */
+  readonly stopTimeoutMs: number;
   readonly kafka: KafkaSettings;
   readonly group: GroupSettings;
   readonly log: LogSettings;
@@ -34,6 +36,7 @@ export const embeddedBrokerSettings = {
   rack: "",
   requestBudgetBytes: 256 * 1024 * 1024,
   stopGraceMs: 5_000,
+  stopTimeoutMs: 15_000,
   kafka: defaultKafkaSettings,
   group: defaultGroupSettings,
   log: embeddedLogSettings,

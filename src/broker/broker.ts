@@ -64,7 +64,11 @@ export class Broker {
     const { kv, clock, random, log } = components;
     this.#cluster = { kv, clock, random, log, keys: new ClusterKeys(settings.clusterName) };
     this.failed = new Promise<never>((_, reject) => {
-      this.#fail = reject;
+      this.#fail = (error) => {
+        // Nothing more may be written or answered from a state that may be wrong.
+        if (brokenInvariant(error)) this.abandon();
+        reject(error);
+      };
     });
     // Whoever waits for `failed` sees the rejection; that nobody does yet is no error.
     this.failed.catch(() => {});
@@ -206,12 +210,18 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { log } = this.#components;
+    const { log, clock } = this.#components;
     log.info("broker stops", { broker: this.#settings.brokerId });
     await this.#server?.close(this.#settings.stopGraceMs);
     this.#groups?.close();
     this.#logLife.abort(new Error("the broker stops"));
+    // A store that answers no more must not keep the process: what is committed is safe without this stop's last steps.
+    const cancel = clock.setTimer(this.#settings.stopTimeoutMs, () => {
+      log.warn("the stop takes too long, leaving without it", { broker: this.#settings.brokerId });
+      this.#brokerLog?.abandon();
+    });
     await this.#sessions;
+    cancel();
     await this.#tasks.stop();
   }
 

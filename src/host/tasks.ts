@@ -1,4 +1,5 @@
 // Background work that belongs to somebody: started by name, ended and joined by `stop`. Nothing floats.
+import { brokenInvariant } from "../invariant.ts";
 import { longLivedController } from "./abort.ts";
 import type { Log } from "./log.ts";
 
@@ -37,7 +38,8 @@ export class TaskGroup {
     const task = run(this.signal).then(
       () => undefined,
       (error: unknown) => {
-        if (this.signal.aborted) return;
+        // What a task says after the stop is its farewell, except for a broken invariant.
+        if (this.signal.aborted && !brokenInvariant(error)) return;
         this.#log.error("task failed", { task: name, error });
         this.#onFailure(name, error);
       },

@@ -233,10 +233,11 @@ export class BrokerLog {
     // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
     const topics = await readTopics(cluster, { signal });
     const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-    await sessionLog.open(claimed, {
-      isAlive: (topicId) => byId.has(topicId),
-      isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
-    });
+    const facts = {
+      isAlive: (topicId: TopicId) => byId.has(topicId),
+      isInternal: (topicId: TopicId) => byId.get(topicId)?.isInternal ?? false,
+    };
+    await sessionLog.open(claimed, facts, signal);
   }
 
   /** Until the image shows the newest of `claims`. */

@@ -28,6 +28,8 @@ export interface LogSettings {
   readonly tailBytes: number;
   /** Bytes of older extents kept in RAM. */
   readonly readCacheBytes: number;
+  /** Bytes of older extents that may be on their way from the store at the same time. */
+  readonly readsInFlightBytes: number;
   readonly checkpointIntervalMs: number;
   readonly checkpointFlushes: number;
   readonly checkpointFooterBytes: number;
@@ -49,6 +51,7 @@ export const embeddedLogSettings: LogSettings = {
   unknownOutcomeMs: 10_000,
   tailBytes: 64 * MIB,
   readCacheBytes: 32 * MIB,
+  readsInFlightBytes: 64 * MIB,
   checkpointIntervalMs: 5_000,
   // At most this many footers are read back at a start: one file each, so that a start stays within two seconds.
   checkpointFlushes: 2_048,

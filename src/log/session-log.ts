@@ -99,15 +99,19 @@ export class SessionLog {
     return this.#tail.bytes;
   }
 
-  /** Recovers the claimed shards, then starts the background work. Resolves when every shard is ready or failed. */
-  async open(claims: readonly StoredClaim[], topics: TopicFacts): Promise<void> {
+  /**
+   * Recovers the claimed shards, then starts the background work. Resolves when every shard is ready or failed; rejects
+   * when `signal` aborts, which it does with the session at the latest.
+   */
+  async open(claims: readonly StoredClaim[], topics: TopicFacts, signal: AbortSignal): Promise<void> {
     const { walReader, objectKeys, clock } = this.#parts;
-    const { signal } = this.session;
     const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
     for (const claim of claims) this.#shards.set(claim.shard, new ShardLog(claim));
     const waiting = this.shards.slice();
     const worker = async () => {
-      for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) await this.#load(shardLog, recovery);
+      for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
+        await this.#load(shardLog, recovery, signal);
+      }
     };
     await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
     this.#hasChanged = claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0);
@@ -116,14 +120,14 @@ export class SessionLog {
     if (this.#hasFailedShards()) this.#tasks.spawn("failed shards", (s) => this.#retryLoop(topics, s));
   }
 
-  async #load(shardLog: ShardLog, recovery: Recovery): Promise<void> {
+  async #load(shardLog: ShardLog, recovery: Recovery, signal: AbortSignal): Promise<void> {
     const { log } = this.#parts;
     try {
       await recovery.recover(shardLog, this.#termOf(shardLog));
-      this.session.signal.throwIfAborted();
+      signal.throwIfAborted();
       shardLog.status = "ready";
     } catch (error) {
-      if (this.session.signal.aborted || brokenInvariant(error)) throw error;
+      if (signal.aborted || brokenInvariant(error)) throw error;
       shardLog.status = "failed";
       log.error("shard cannot be recovered", { shard: shardLog.shard, epoch: shardLog.claim.claim.epoch, error });
     }
@@ -138,11 +142,11 @@ export class SessionLog {
     const { walReader, objectKeys, clock } = this.#parts;
     while (this.#hasFailedShards()) {
       await sleep(clock, FAILED_SHARD_RETRY_MS, signal);
-      const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal: this.session.signal });
+      const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
       for (const { shard, status, claim } of this.shards) {
         if (status !== "failed") continue;
         const fresh = new ShardLog(claim);
-        await this.#load(fresh, recovery);
+        await this.#load(fresh, recovery, signal);
         if (fresh.status === "ready") this.#shards.set(shard, fresh);
       }
     }

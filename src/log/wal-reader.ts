@@ -2,9 +2,11 @@
 // every byte is checked against its CRC before anybody uses it.
 import { LRUCache } from "lru-cache";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { ByteBudget } from "../host/byte-budget.ts";
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Counter, Metrics } from "../host/metrics.ts";
+import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import { FormatError } from "../objects/format-error.ts";
@@ -44,6 +46,8 @@ export class WalReader {
   /** Reads under way, so that many readers of one extent cost one GET. */
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
   readonly #corrupt: Counter;
+  /** Bounds the bytes that reads under way may bring, however many ask at the same time. */
+  readonly #reading: ByteBudget;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
@@ -51,6 +55,7 @@ export class WalReader {
       maxSize: components.settings.readCacheBytes,
       sizeCalculation: (b) => b.length || 1,
     });
+    this.#reading = new ByteBudget(components.settings.readsInFlightBytes);
     this.#corrupt = components.metrics.counter(
       "kafscale_corrupt_reads_total",
       "Reads whose bytes failed their checksum.",
@@ -80,6 +85,16 @@ export class WalReader {
   async #readChecked(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
     const key = this.#parts.objectKeys.wal(extent.sessionId, extent.flush);
     const range = { start: extent.position, length: extent.length };
+    const budgetBytes = Math.min(extent.length, this.#reading.bytesMax);
+    await this.#reading.take(budgetBytes, { signal });
+    try {
+      return await this.#attemptRead(extent, { key, range, signal });
+    } finally {
+      this.#reading.give(budgetBytes);
+    }
+  }
+
+  async #attemptRead(extent: Extent, { key, range, signal }: ExtentRead): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
       try {
         const bytes = await this.#get(key, range, signal);
@@ -87,6 +102,7 @@ export class WalReader {
         this.#corrupt.value++;
         throw new FormatError(key, `extent at ${extent.position} does not match its checksum`);
       } catch (error) {
+        if (brokenInvariant(error)) throw error;
         this.#parts.log.error("extent unreadable", { key, position: extent.position, attempt, error });
         if (attempt < CLIENT_ATTEMPTS) continue;
         const text = `offsets ${extent.baseOffset} to ${extent.endOffset} lie in ${key}, which cannot be read`;
@@ -141,12 +157,21 @@ export class WalReader {
         return await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, read);
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
+        // Waiting mends neither of these; a bug must not be taken for a slow store.
+        if (error instanceof ObjectStoreError && (error.kind === "not-found" || error.kind === "denied")) throw error;
+        if (brokenInvariant(error)) throw error;
         log.warn("read failed, trying again", { what, error });
         await sleep(clock, RETRY_PAUSE_MS, signal);
       }
     }
   }
+}
+
+/** One read of an extent. */
+interface ExtentRead {
+  readonly key: string;
+  readonly range: ByteRange;
+  readonly signal: AbortSignal;
 }
 
 /** Where a block lies in an object. */

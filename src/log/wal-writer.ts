@@ -4,7 +4,7 @@
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Random } from "../host/random.ts";
-import { invariant } from "../invariant.ts";
+import { brokenInvariant, invariant } from "../invariant.ts";
 import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { LogSettings } from "./log-settings.ts";
@@ -47,6 +47,7 @@ export class WalWriter {
         await this.#attempt(key, parts, signal);
         return;
       } catch (error) {
+        if (brokenInvariant(error)) throw error;
         signal.throwIfAborted();
         const leftMs = settings.putTimeoutMs - (clock.monotonicMs() - startedMs);
         log.warn("put failed", { key, attempt, leftMs: Math.round(leftMs), error });

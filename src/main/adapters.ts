@@ -62,7 +62,7 @@ async function openFolder(dataDir: string, shared: Omit<BrokerComponents, "kv" |
     onClosed,
   });
   try {
-    const store = await FolderObjectStore.open({ folder: join(folder, "objects"), files });
+    const store = await FolderObjectStore.open({ folder: join(folder, "objects"), files, onClosed });
     const close = async () => {
       await kv.close();
       await store.close();

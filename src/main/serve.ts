@@ -92,6 +92,10 @@ async function runBroker(
     try {
       onReady(broker);
       await Promise.race([aborted(signal), broker.failed, adapters.failed]);
+    } catch (error) {
+      // A broken store or a bug: an orderly stop would wait for the one, or write down what the other left.
+      broker.abandon();
+      throw error;
     } finally {
       await broker.stop();
     }

@@ -30,6 +30,8 @@ export interface FolderObjectStoreOptions {
   /** Absolute path of a folder of its own; made if it is not there. */
   readonly folder: string;
   readonly files: FileSystem;
+  /** Told once when a failed sync ends all writes: what the folder would keep is unknown, so its owner has to end. */
+  readonly onClosed?: (reason: Error) => void;
 }
 
 /** Objects as files. */
@@ -38,6 +40,7 @@ export class FolderObjectStore implements ObjectStore {
   readonly #files: FileSystem;
   readonly #lock: FolderLock;
   readonly #style: NameStyle;
+  readonly #onClosed: (reason: Error) => void;
   /** Folders below ours that would survive a loss of power, or will once the promise resolves. */
   readonly #known = new Map<string, Promise<void>>();
   readonly #running = new Set<Promise<unknown>>();
@@ -45,11 +48,12 @@ export class FolderObjectStore implements ObjectStore {
   /** Why no write is taken any more. */
   #broken: Error | undefined;
 
-  private constructor({ folder, files }: FolderObjectStoreOptions, lock: FolderLock, style: NameStyle) {
+  private constructor({ folder, files, onClosed }: FolderObjectStoreOptions, lock: FolderLock, style: NameStyle) {
     this.#folder = folder;
     this.#files = files;
     this.#lock = lock;
     this.#style = style;
+    this.#onClosed = onClosed ?? (() => {});
   }
 
   /**
@@ -243,7 +247,10 @@ export class FolderObjectStore implements ObjectStore {
     try {
       await this.#files.syncFolder(parent === "" ? this.#folder : `${this.#folder}/${parent}`);
     } catch (error) {
-      this.#broken = error instanceof Error ? error : new Error(String(error));
+      if (!this.#broken) {
+        this.#broken = error instanceof Error ? error : new Error(String(error));
+        this.#onClosed(this.#broken);
+      }
       throw failure("unknown", path, error);
     }
   }

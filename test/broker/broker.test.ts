@@ -64,3 +64,17 @@ it("leaves nothing behind when its start is refused", async () => {
   await expect(clock.complete(start())).rejects.toThrow("names cluster");
   expect(clock.pendingCount).toBe(idle);
 });
+
+it("ends its stop within its time when the metadata store answers no more", async () => {
+  const clock = new SimClock();
+  const address = { host: "127.0.0.1", port: 9092 };
+  const settings = { ...embeddedBrokerSettings, listener: address, advertised: address };
+  const kv = new MemoryKeyValueStore({ clock });
+  const shared = { clock, random: new SimRandom("b"), log: silentLog, metrics: new UnexportedMetrics() };
+  const components = { ...shared, transport: new MemoryTransport(), store: new MemoryObjectStore(), kv };
+  const broker = await clock.complete(Broker.start(settings, components, { signal: new AbortController().signal }));
+  kv.close();
+  const startedMs = clock.monotonicMs();
+  await clock.complete(broker.stop());
+  expect(clock.monotonicMs() - startedMs).toBeLessThan(settings.stopGraceMs + settings.stopTimeoutMs + 5_000);
+});

@@ -252,16 +252,18 @@ describe("failing disks", () => {
     }
   });
 
-  it("says unknown when the sync of a name fails, and takes no write from then on", async () => {
+  it("says unknown when the sync of a name fails, tells its owner, and takes no write from then on", async () => {
     const files = new CrashFileSystem();
-    const store = await open(files);
+    const told: string[] = [];
+    const onClosed = (reason: Error) => told.push(reason.message);
+    const store = await FolderObjectStore.open({ folder: "/data", files, onClosed });
     await store.put("kept", [bytes("x")], create);
     let syncCount = 0;
     files.failure = (operation) => (operation === "syncFolder" && ++syncCount > 0 ? "EIO" : undefined);
     await expect(store.put("a", [bytes("x")], replace)).rejects.toMatchObject({ kind: "unknown" });
     await expect(store.put("a", [bytes("x")], replace)).rejects.toMatchObject({ kind: "unavailable" });
     await expect(store.delete(["kept"], { signal })).rejects.toMatchObject({ kind: "unavailable" });
-    expect(syncCount).toBe(1);
+    expect([syncCount, told.length]).toEqual([1, 1]);
     expect(await textOf(store, "kept")).toBe("x");
   });
 
