@@ -8,20 +8,24 @@ export const SHARD_COUNT = 1024;
 
 /** Results kept: hashing again is dear for a path that every produce takes. */
 const REMEMBERED_MAX = 65_536;
-const remembered = new Map<string, number>();
+const remembered = new Map<TopicId, Map<number, number>>();
+let rememberedCount = 0;
 
 /** The shard of a partition: internal topics likewise, and growth of a topic moves nothing. */
 export function shardOf(topicId: TopicId, partition: number): number {
-  const key = `${topicId}-${partition}`;
-  const known = remembered.get(key);
+  const known = remembered.get(topicId)?.get(partition);
   if (known !== undefined) return known;
   const input = Buffer.alloc(20);
   input.write(topicId, "base64url");
   input.writeInt32BE(partition, 16);
   const shard = createHash("sha256").update(input).digest().readUInt32BE(0) % SHARD_COUNT;
   // A bounded memory of a pure function: emptied rather than grown.
-  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
-  remembered.set(key, shard);
+  if (++rememberedCount > REMEMBERED_MAX) {
+    remembered.clear();
+    rememberedCount = 1;
+  }
+  const ofTopic = remembered.get(topicId) ?? new Map<number, number>();
+  remembered.set(topicId, ofTopic.set(partition, shard));
   return shard;
 }
 

@@ -11,6 +11,9 @@ const READ_BYTES_BUSY = 128 * 1024;
 /** Keep-alive probes find a peer that vanished without a word. */
 const KEEP_ALIVE_MS = 60_000;
 
+/** Parts below this are copied together: to Node and the kernel a part costs more than the copy. */
+const GATHERED_BYTES_MAX = 4 * 1024;
+
 /** How one read ended. */
 type Reading =
   | { readonly resolve: (result: IteratorResult<Uint8Array>) => void; readonly reject: (error: Error) => void }
@@ -75,7 +78,8 @@ export class TcpConnection implements Connection {
 
   write(parts: readonly Uint8Array[]): Promise<void> {
     const socket = this.#socket;
-    const last = parts.at(-1);
+    const pieces = gathered(parts);
+    const last = pieces.at(-1);
     if (!last) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const onWritten = (error?: Error | null) => {
@@ -87,7 +91,7 @@ export class TcpConnection implements Connection {
         return;
       }
       socket.cork();
-      for (let index = 0; index < parts.length - 1; index++) socket.write(parts[index] ?? new Uint8Array());
+      for (let index = 0; index < pieces.length - 1; index++) socket.write(pieces[index] ?? new Uint8Array());
       socket.write(last, onWritten);
       socket.uncork();
     });
@@ -141,4 +145,31 @@ export class TcpConnection implements Connection {
     this.#reading?.reject(this.#failure);
     this.#reading = undefined;
   }
+}
+
+/** The same bytes with every run of small parts as one. */
+function gathered(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (parts.length < 2) return parts;
+  const pieces: Uint8Array[] = [];
+  for (let next = 0; next < parts.length; ) {
+    const first = next;
+    let bytes = 0;
+    for (; next < parts.length && (parts[next]?.length ?? 0) < GATHERED_BYTES_MAX; next++) {
+      bytes += parts[next]?.length ?? 0;
+    }
+    if (next - first > 1) pieces.push(copied(parts.slice(first, next), bytes));
+    else pieces.push(parts[first] as Uint8Array);
+    if (next === first) next++;
+  }
+  return pieces;
+}
+
+function copied(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const copy = Buffer.allocUnsafe(bytes);
+  let position = 0;
+  for (const part of parts) {
+    copy.set(part, position);
+    position += part.length;
+  }
+  return copy;
 }

@@ -45,14 +45,14 @@ export interface RequestContext {
    * Takes up to `bytes` for a large answer out of the broker's memory budget and gives back how many it got, 0 when the
    * budget is spent. What was taken is returned by the connection when the answer has been sent or dropped.
    */
-  readonly reserveResponseBytes: (bytes: number) => number;
+  reserveResponseBytes(bytes: number): number;
   /** Resolves when the budget may have room again or after `waitMs`; rejects when `signal` aborts. */
-  readonly waitForResponseBytes: (waitMs: number) => Promise<void>;
+  waitForResponseBytes(waitMs: number): Promise<void>;
   /**
    * Keeps the request's bytes counted in that budget until `settled` has settled, although it is answered before: for
    * appends whose time is over and whose bytes the log still holds.
    */
-  readonly retainRequest: (settled: Promise<unknown>) => void;
+  retainRequest(settled: Promise<unknown>): void;
   /** Calls `fire` after `delayMs` or up to 50 ms later, unless the returned function was called before. Costs no timer. */
   setDeadline(delayMs: number, fire: () => void): () => void;
 }

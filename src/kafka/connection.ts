@@ -6,7 +6,7 @@ import type { Clock } from "../host/clock.ts";
 import { type Log, silentLog } from "../host/log.ts";
 import { StoppedError, TaskGroup } from "../host/tasks.ts";
 import type { Connection } from "../host/transport.ts";
-import { type Answer, AnswerQueue } from "./answer-queue.ts";
+import { type Answer, type AnswerPlace, AnswerQueue } from "./answer-queue.ts";
 import { ConnectionEndError, type EndReason } from "./connection-end.ts";
 import { FrameError, FrameSplitter } from "./frame.ts";
 import { IdleWatch } from "./idle-watch.ts";
@@ -22,11 +22,11 @@ export interface Peer {
   /** Aborts when the connection ends. */
   readonly signal: AbortSignal;
   /** Takes up to `bytes` for the answer to this request out of the budget; 0 when that is spent. */
-  readonly reserveResponseBytes: (bytes: number) => number;
+  reserveResponseBytes(bytes: number): number;
   /** Resolves when the budget may have room again or after `waitMs`; rejects when the connection ends. */
-  readonly waitForResponseBytes: (waitMs: number) => Promise<void>;
+  waitForResponseBytes(waitMs: number): Promise<void>;
   /** Keeps the request's bytes counted until `settled` has settled, although it is answered before. */
-  readonly retainRequest: (settled: Promise<unknown>) => void;
+  retainRequest(settled: Promise<unknown>): void;
 }
 
 /**
@@ -56,6 +56,7 @@ export class ClientConnection {
   readonly #tasks: TaskGroup;
   readonly #answers: AnswerQueue;
   readonly #watch: IdleWatch;
+  readonly #shared: SharedByRequests;
   #reason: EndReason | undefined;
 
   constructor(stream: Connection, parts: ConnectionParts) {
@@ -71,6 +72,7 @@ export class ClientConnection {
       watch: this.#watch,
       end,
     });
+    this.#shared = { clientHost: stream.remote.host, signal: this.#tasks.signal, answers: this.#answers, parts };
   }
 
   /** Starts to read. The promise resolves when the connection has ended and nothing of it runs any more. */
@@ -137,18 +139,8 @@ export class ClientConnection {
   }
 
   #startOne(frame: Uint8Array): void {
-    const { budget, clock } = this.#parts;
-    const { signal } = this.#tasks;
     const place = this.#answers.enter(frame.length + SIZE_BYTES);
-    const peer: Peer = {
-      clientHost: this.#stream.remote.host,
-      signal,
-      reserveResponseBytes: (bytes) => this.#answers.reserve(place, bytes),
-      waitForResponseBytes: (waitMs) => roomWithin(budget, clock, { waitMs, signal }),
-      retainRequest: (settled) => {
-        place.retainedBy = settled;
-      },
-    };
+    const peer = new RequestPeer(this.#shared, place);
     // The queue hears every outcome, so nothing floats.
     this.#parts.start(frame, peer).then(
       (answer) => this.#answers.settle(place, answer),
@@ -178,6 +170,46 @@ export class ClientConnection {
     }
     this.#parts.log.error("connection ended by a bug", { remote: this.#stream.remote, error });
     this.#parts.onBug(error);
+  }
+}
+
+/** What the requests of one connection share. */
+interface SharedByRequests {
+  readonly clientHost: string;
+  readonly signal: AbortSignal;
+  readonly answers: AnswerQueue;
+  readonly parts: ConnectionParts;
+}
+
+/** One request's view of its connection. A class rather than an object of closures: one is made for every request. */
+class RequestPeer implements Peer {
+  readonly #shared: SharedByRequests;
+  readonly #place: AnswerPlace;
+
+  constructor(shared: SharedByRequests, place: AnswerPlace) {
+    this.#shared = shared;
+    this.#place = place;
+  }
+
+  get clientHost(): string {
+    return this.#shared.clientHost;
+  }
+
+  get signal(): AbortSignal {
+    return this.#shared.signal;
+  }
+
+  reserveResponseBytes(bytes: number): number {
+    return this.#shared.answers.reserve(this.#place, bytes);
+  }
+
+  waitForResponseBytes(waitMs: number): Promise<void> {
+    const { parts, signal } = this.#shared;
+    return roomWithin(parts.budget, parts.clock, { waitMs, signal });
+  }
+
+  retainRequest(settled: Promise<unknown>): void {
+    this.#place.retainedBy = settled;
   }
 }
 

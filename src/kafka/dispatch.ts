@@ -61,23 +61,35 @@ export class Dispatcher {
    * Serves one request: its handler runs, up to its first wait, before this returns. Rejects with
    * {@link ConnectionEndError} when the connection has to end, with anything else for a bug.
    */
-  async start(frame: Uint8Array, peer: Peer): Promise<Answer | null> {
-    const reader = this.#reader.reset(frame);
-    const read = decoding(() => this.#read(reader, peer));
-    if (read === "unknown ApiVersions version") return this.#answerUnknownVersion(frame);
-    const { route, context, request } = read;
-    route.requests.value += 1;
-    let response: ResponseOf<ApiKey> | null;
+  start(frame: Uint8Array, peer: Peer): Promise<Answer | null> {
+    let started: StartedRequest | "unknown ApiVersions version";
     try {
-      this.#checkClientId(context.clientId);
-      response = await route.handler.respond(request, context, this.#broker);
+      started = this.#read(frame, peer);
+      if (started === "unknown ApiVersions version") return Promise.resolve(this.#answerUnknownVersion(frame));
     } catch (error) {
-      response = refusal(route, { request, context, error });
+      return Promise.reject(endOfUnreadable(error));
     }
-    return response && this.#encode(route.entry, context, response);
+    return this.#respond(started);
   }
 
-  #read(reader: Reader, peer: Peer): "unknown ApiVersions version" | StartedRequest {
+  /** Not an async function: each promise shows in the profile of small produces. */
+  #respond(started: StartedRequest): Promise<Answer | null> {
+    const { route, context, request } = started;
+    route.requests.value += 1;
+    const encode = (response: ResponseOf<ApiKey> | null) => response && this.#encode(route.entry, context, response);
+    const refuse = (error: unknown) => encode(refusal(started, error));
+    let response: Promise<ResponseOf<ApiKey> | null>;
+    try {
+      this.#checkClientId(context.clientId);
+      response = Promise.resolve(route.handler.respond(request, context, this.#broker));
+    } catch (error) {
+      response = Promise.reject(error);
+    }
+    return response.then(encode, refuse);
+  }
+
+  #read(frame: Uint8Array, peer: Peer): "unknown ApiVersions version" | StartedRequest {
+    const reader = this.#reader.reset(frame);
     const { apiKey, apiVersion } = readRoute(reader);
     const route = this.#routes[apiKey];
     if (!route) throw new ConnectionEndError("unknown api key", `API key ${apiKey} is not served`);
@@ -96,19 +108,7 @@ export class Dispatcher {
   }
 
   #contextOf(route: Pick<RequestContext, "apiKey" | "apiVersion">, origin: RequestOrigin, peer: Peer): RequestContext {
-    // Field by field: spreads show in the profile of small produces.
-    return {
-      apiKey: route.apiKey,
-      apiVersion: route.apiVersion,
-      correlationId: origin.correlationId,
-      clientId: origin.clientId,
-      clientHost: peer.clientHost,
-      signal: peer.signal,
-      reserveResponseBytes: peer.reserveResponseBytes,
-      waitForResponseBytes: peer.waitForResponseBytes,
-      retainRequest: peer.retainRequest,
-      setDeadline: this.#setDeadline,
-    };
+    return new StartedContext(route, origin, { peer, setDeadline: this.#setDeadline });
   }
 
   #checkClientId(clientId: string): void {
@@ -122,7 +122,7 @@ export class Dispatcher {
   #answerUnknownVersion(frame: Uint8Array): Answer {
     const reader = this.#reader.reset(frame);
     readRoute(reader);
-    const { correlationId } = decoding(() => readOrigin(reader, 0));
+    const { correlationId } = readOrigin(reader, 0);
     const entry = apiTable[API_VERSIONS_KEY];
     invariant(entry, "there are no codecs for ApiVersions");
     const response = unknownApiVersionsVersion(this.#broker.supportedApis);
@@ -146,6 +146,49 @@ export class Dispatcher {
   }
 }
 
+/** A class rather than an object of closures: one is made for every request. */
+class StartedContext implements RequestContext {
+  readonly apiKey: ApiKey;
+  readonly apiVersion: number;
+  readonly correlationId: number;
+  readonly clientId: string;
+  readonly setDeadline: RequestContext["setDeadline"];
+  readonly #peer: Peer;
+
+  constructor(
+    route: Pick<RequestContext, "apiKey" | "apiVersion">,
+    origin: RequestOrigin,
+    { peer, setDeadline }: { peer: Peer; setDeadline: RequestContext["setDeadline"] },
+  ) {
+    this.apiKey = route.apiKey;
+    this.apiVersion = route.apiVersion;
+    this.correlationId = origin.correlationId;
+    this.clientId = origin.clientId;
+    this.setDeadline = setDeadline;
+    this.#peer = peer;
+  }
+
+  get clientHost(): string {
+    return this.#peer.clientHost;
+  }
+
+  get signal(): AbortSignal {
+    return this.#peer.signal;
+  }
+
+  reserveResponseBytes(bytes: number): number {
+    return this.#peer.reserveResponseBytes(bytes);
+  }
+
+  waitForResponseBytes(waitMs: number): Promise<void> {
+    return this.#peer.waitForResponseBytes(waitMs);
+  }
+
+  retainRequest(settled: Promise<unknown>): void {
+    this.#peer.retainRequest(settled);
+  }
+}
+
 interface StartedRequest {
   readonly route: Route;
   readonly request: RequestOf<ApiKey>;
@@ -153,23 +196,15 @@ interface StartedRequest {
 }
 
 /** The answer to a request whose handler threw; throws what ends the connection. */
-function refusal(
-  route: Route,
-  failed: { request: RequestOf<ApiKey>; context: RequestContext; error: unknown },
-): ResponseOf<ApiKey> {
-  const { request, context, error } = failed;
+function refusal({ route, request, context }: StartedRequest, error: unknown): ResponseOf<ApiKey> {
   if (!(error instanceof KafkaError)) throw error;
   const response = route.handler.refuse(request, error, context);
   if (response === null) throw new ConnectionEndError("refused", error.message, { cause: error });
   return response;
 }
 
-function decoding<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (error instanceof DecodeError)
-      throw new ConnectionEndError("unreadable request", error.message, { cause: error });
-    throw error;
-  }
+/** What a request that cannot be read ends its connection with; anything else stays what it is. */
+function endOfUnreadable(error: unknown): unknown {
+  if (!(error instanceof DecodeError)) return error;
+  return new ConnectionEndError("unreadable request", error.message, { cause: error });
 }

@@ -71,7 +71,7 @@ export class RecordsRefusedError extends KafkaError {
  */
 export function validateProducedBatch(bytes: Uint8Array, rules: ProduceRules): RecordBatchView {
   const batch = onlyBatch(bytes, rules);
-  if (rules.fromClient && batch.bytes.subarray(0, BatchField.LENGTH).some((byte) => byte !== 0)) {
+  if (rules.fromClient && !isBaseOffsetZero(batch.bytes)) {
     throw invalidRecord("the base offset of a produced batch is not 0");
   }
   if (batch.sizeInBytes > rules.messageBytesMax) {
@@ -103,11 +103,23 @@ function onlyBatch(bytes: Uint8Array, rules: ProduceRules): RecordBatchView {
   return batch;
 }
 
+/** All eight bytes: a base offset may also be outside the safe range. */
+function isBaseOffsetZero(bytes: Uint8Array): boolean {
+  for (let at = BatchField.BASE_OFFSET; at < BatchField.LENGTH; at += 1) if (bytes[at] !== 0) return false;
+  return true;
+}
+
 /** As Kafka finds batches in a buffer: a cut off one is none, an impossible length or magic is damage. */
 function hasWholeBatch(bytes: Uint8Array, start: number): boolean {
   const remaining = bytes.length - start;
   if (remaining < BATCH_OVERHEAD_BYTES) return false;
-  const length = new DataView(bytes.buffer, bytes.byteOffset + start).getInt32(BatchField.LENGTH);
+  const at = start + BatchField.LENGTH;
+  // No view for a single field: one is made for every batch. The index is below the length by the line above.
+  const length =
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number);
   if (length < LENGTH_MIN) throw corrupt(`a batch announces ${length} bytes, less than ${LENGTH_MIN}`);
   const magic = bytes[start + BatchField.MAGIC];
   if (magic !== undefined && magic > BATCH_MAGIC) throw corrupt(`a batch has magic ${magic}, which does not exist`);

@@ -46,6 +46,19 @@ it("throws from the chunks of a connection that its peer reset, and goes on thro
   await expect(connection.write([new Uint8Array(1)])).rejects.toThrow("writing to");
 });
 
+it("sends small and large parts in the order in which they were given", async () => {
+  const { connection, peer } = await accepted();
+  const sizes = [3, 0, 5_000, 1, 2, 4_095, 4_096, 70_000, 9, 0];
+  const parts = sizes.map((size, index) => new Uint8Array(size).fill(index + 1));
+  const arrived: Buffer[] = [];
+  peer.on("data", (chunk: Buffer) => arrived.push(chunk));
+  const ended = once(peer, "end");
+  await connection.write(parts);
+  connection.end();
+  await ended;
+  expect(Buffer.concat(arrived).equals(Buffer.concat(parts))).toBe(true);
+});
+
 it("reads at most one chunk that nobody has asked for", async () => {
   const { connection, peer } = await accepted();
   const chunks = connection.chunks();

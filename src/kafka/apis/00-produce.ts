@@ -52,20 +52,14 @@ export const produce: ApiHandler<0> = {
   minVersion: 0,
   maxVersion: 13,
 
-  async respond(request, context, broker) {
+  respond(request, context, broker) {
     if (request.acks < -1 || request.acks > 1) {
       throw new KafkaError(ErrorCode.INVALID_REQUIRED_ACKS, `acks is ${request.acks}, not -1, 0 or 1`);
     }
     // No await between here and the last append: this is what keeps the batches of a connection in order.
-    const appends = request.topicData.flatMap((topic) => appendTopic(topic, context, broker));
-    const outcomes = await outcomesWithin(request.timeoutMs, appends, context);
-    if (request.acks === 0) {
-      const failed = outcomes.find((outcome) => "error" in outcome);
-      if (failed)
-        throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed.error });
-      return null;
-    }
-    return responseOf(request, outcomes, { context, broker });
+    const outcomes = new ProduceOutcomes(request, context, broker);
+    for (const topic of request.topicData) appendTopic(topic, outcomes);
+    return outcomes.answered();
   },
 
   refuse(request, error) {
@@ -84,7 +78,8 @@ export const produce: ApiHandler<0> = {
   },
 };
 
-function appendTopic(topicRequest: TopicRequest, context: RequestContext, broker: BrokerServices): Promise<Outcome>[] {
+function appendTopic(topicRequest: TopicRequest, outcomes: ProduceOutcomes): void {
+  const { context, broker } = outcomes;
   let topic: Topic;
   let rules: ProduceRules;
   try {
@@ -95,24 +90,24 @@ function appendTopic(topicRequest: TopicRequest, context: RequestContext, broker
     rules = rulesOf(topic, context, broker);
   } catch (error) {
     const outcome = refused(error);
-    return topicRequest.partitionData.map(async () => outcome);
+    for (let count = topicRequest.partitionData.length; count > 0; count--) outcomes.add(outcome);
+    return;
   }
-  return topicRequest.partitionData.map((partition) => append(partition, { topic, rules, context, broker }));
+  for (const partition of topicRequest.partitionData) append(partition, { topic, rules, outcomes });
 }
 
-/** Everything up to the append runs before this function returns; its promise is the commit's. */
-async function append(
+/** Everything up to the append runs before this function returns. */
+function append(
   request: PartitionRequest,
-  to: { topic: Topic; rules: ProduceRules; context: RequestContext; broker: BrokerServices },
-): Promise<Outcome> {
-  const { topic, rules, context, broker } = to;
+  { topic, rules, outcomes }: { topic: Topic; rules: ProduceRules; outcomes: ProduceOutcomes },
+): void {
+  const { context, broker } = outcomes;
   try {
     const log = findLog(broker.brokerLog, topic, request.index);
     const batch = readBatch(request, rules, context.apiVersion);
-    const options = rules.timestampType === "LogAppendTime" ? { logAppendTimeMs: rules.nowMs } : {};
-    return { result: await log.append(batch, options) };
+    outcomes.await(log.append(batch, rules.timestampType === "LogAppendTime" ? { logAppendTimeMs: rules.nowMs } : {}));
   } catch (error) {
-    return refused(error);
+    outcomes.add(refused(error));
   }
 }
 
@@ -171,37 +166,100 @@ function boundMs(configured: number): number {
 }
 
 /**
- * The outcomes in order. An append that is not committed after `timeoutMs` is REQUEST_TIMED_OUT: what becomes of it is
- * unknown, and its bytes stay counted until it is known.
+ * Collects what becomes of the partitions of a request, in their order. An append that is not committed after the
+ * request's time is REQUEST_TIMED_OUT: what becomes of it is unknown, and its bytes stay counted until it is known.
+ * One object and one promise rather than a chain of them: this is what the cost of a small produce consists of.
  */
-function outcomesWithin(
-  timeoutMs: number,
-  appends: readonly Promise<Outcome>[],
-  context: RequestContext,
-): Promise<readonly Outcome[]> {
-  return new Promise((resolve, reject) => {
-    const outcomes = Array.from<Outcome | undefined>({ length: appends.length });
-    let pendingCount = appends.length;
-    const cancel = context.setDeadline(timeoutMs, () => {
-      const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
-      context.retainRequest(Promise.allSettled(appends));
-      resolve(outcomes.map((outcome) => outcome ?? { error }));
+class ProduceOutcomes {
+  readonly context: RequestContext;
+  readonly broker: BrokerServices;
+  readonly #request: ProduceRequest;
+  /** Undefined for an append whose commit is awaited. */
+  readonly #outcomes: (Outcome | undefined)[] = [];
+  readonly #appends: Promise<AppendResult>[] = [];
+  #pendingCount = 0;
+  #cancelDeadline: (() => void) | undefined;
+  #settle: { resolve: (response: ResponseOf<0> | null) => void; reject: (error: unknown) => void } | undefined;
+
+  constructor(request: ProduceRequest, context: RequestContext, broker: BrokerServices) {
+    this.#request = request;
+    this.context = context;
+    this.broker = broker;
+  }
+
+  /** The next partition is refused, or its outcome is known for another reason. */
+  add(outcome: Outcome): void {
+    this.#outcomes.push(outcome);
+  }
+
+  /** The outcome of the next partition is that of `committed`. */
+  await(committed: Promise<AppendResult>): void {
+    const index = this.#outcomes.push(undefined) - 1;
+    this.#pendingCount++;
+    this.#appends.push(committed);
+    committed.then(
+      (result) => this.#know(index, { result }),
+      (error: unknown) => {
+        if (error instanceof KafkaError) this.#know(index, { error });
+        else this.#fail(error);
+      },
+    );
+  }
+
+  /** The answer, when everything is known or the time is over; null for acks 0. No partition is added after this. */
+  answered(): Promise<ResponseOf<0> | null> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      if (this.#pendingCount === 0) {
+        this.#answer();
+        return;
+      }
+      this.#cancelDeadline = this.context.setDeadline(this.#request.timeoutMs, () => this.#onDeadline());
     });
-    const settle = () => {
-      if (pendingCount > 0) return;
-      cancel();
+  }
+
+  #know(index: number, outcome: Outcome): void {
+    // After the deadline nobody asks any more.
+    this.#outcomes[index] ??= outcome;
+    if (--this.#pendingCount === 0) this.#answer();
+  }
+
+  #onDeadline(): void {
+    this.context.retainRequest(Promise.allSettled(this.#appends));
+    const { timeoutMs } = this.#request;
+    const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
+    for (const index of this.#outcomes.keys()) this.#outcomes[index] ??= { error };
+    this.#answer();
+  }
+
+  #answer(): void {
+    const { context, broker } = this;
+    this.#cancelDeadline?.();
+    try {
       // All of them are there now.
-      resolve(outcomes as Outcome[]);
-    };
-    for (const [index, committed] of appends.entries()) {
-      committed.then((outcome) => {
-        outcomes[index] = outcome;
-        pendingCount -= 1;
-        settle();
-      }, reject);
+      this.#settle?.resolve(answerOf(this.#request, this.#outcomes as Outcome[], { context, broker }));
+    } catch (error) {
+      this.#settle?.reject(error);
     }
-    settle();
-  });
+    this.#settle = undefined;
+  }
+
+  #fail(error: unknown): void {
+    this.#cancelDeadline?.();
+    this.#settle?.reject(error);
+    this.#settle = undefined;
+  }
+}
+
+function answerOf(
+  request: ProduceRequest,
+  outcomes: readonly Outcome[],
+  to: { context: RequestContext; broker: BrokerServices },
+): ResponseOf<0> | null {
+  if (request.acks !== 0) return responseOf(request, outcomes, to);
+  const failed = outcomes.find((outcome) => "error" in outcome);
+  if (!failed) return null;
+  throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed.error });
 }
 
 function responseOf(
