@@ -93,6 +93,11 @@ export class ClusterKeys {
     return `${this.#prefix}p/block`;
   }
 
+  /** Changed by every deletion of a topic: a creation compares it, so that no late copy revives a deleted id. */
+  get topicDeletions(): string {
+    return `${this.#prefix}topic-deletions`;
+  }
+
   /** Prefix of all sessions. */
   get sessions(): string {
     return `${this.#prefix}s/`;

@@ -145,25 +145,46 @@ export class Topics {
     }
   }
 
+  /** Creates under a fresh id each time a deletion came between: the copies of an attempt are then void for ever. */
   async #put(topic: NewTopic, signal: AbortSignal): Promise<{ created: boolean; stored: Topic }> {
+    const { kv, keys } = this.#components;
+    for (;;) {
+      const what = "read of the deletions of topics";
+      const { entry } = await untilAnswered(this.#components, { what, signal }, (call) =>
+        kv.get(keys.topicDeletions, { signal: call }),
+      );
+      const put = await this.#putUnlessDeleting(topic, entry?.modRevision ?? 0, signal);
+      if (put) return put;
+    }
+  }
+
+  async #putUnlessDeleting(
+    topic: NewTopic,
+    deletions: Revision,
+    signal: AbortSignal,
+  ): Promise<{ created: boolean; stored: Topic } | undefined> {
     const { keys, clock, random } = this.#components;
     const { name, partitionCount, configs } = topic;
     const key = keys.topic(name);
     const record = { topicId: newUuid(random), partitionCount, configs, createdAtMs: clock.wallMs() };
-    const result = await txnUntilAnswered(
+    const { succeeded, revision, results } = await txnUntilAnswered(
       this.#components,
       { what: "creation of a topic", signal },
       {
-        compare: [{ key, target: "create", equals: 0 }],
+        compare: [
+          { key, target: "create", equals: 0 },
+          { key: keys.topicDeletions, target: "mod", equals: deletions },
+        ],
         then: [{ type: "put", key, value: encodeTopic(record) }],
         otherwise: [{ type: "get", key }],
       },
     );
-    const entry = result.results[0];
-    if (result.succeeded || !entry) {
-      await this.#feed.waitFor("topics", result.revision, { signal });
+    if (succeeded) {
+      await this.#feed.waitFor("topics", revision, { signal });
       return { created: true, stored: { name, ...topicOf(record), isInternal: isInternal(name) } };
     }
+    const entry = results[0];
+    if (!entry) return undefined;
     // The one with our id is ours: an earlier copy of the transaction landed.
     const stored = topicFromEntry(name, entry);
     await this.#feed.waitFor("topics", entry.modRevision, { signal });
@@ -199,7 +220,10 @@ export class Topics {
       { what: "deletion of a topic", signal },
       {
         compare: [{ key, target: "mod", equals: modRevision }],
-        then: [{ type: "delete", key }],
+        then: [
+          { type: "delete", key },
+          { type: "put", key: this.#components.keys.topicDeletions, value: new TextEncoder().encode(key) },
+        ],
         otherwise: [{ type: "get", key }],
       },
     );

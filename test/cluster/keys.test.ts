@@ -30,6 +30,7 @@ describe("keys", () => {
     expect([
       keys.cluster,
       keys.producerIdBlock,
+      keys.topicDeletions,
       keys.session(sessionId),
       keys.head(sessionId),
       keys.checkpoint(sessionId),
@@ -38,6 +39,7 @@ describe("keys", () => {
     ]).toEqual([
       "/kafscale/prod/cluster",
       "/kafscale/prod/p/block",
+      "/kafscale/prod/topic-deletions",
       `/kafscale/prod/s/${sessionId}`,
       `/kafscale/prod/h/${sessionId}`,
       `/kafscale/prod/c/${sessionId}`,

@@ -154,6 +154,32 @@ describe("deleting a topic", () => {
     expect(world.feed.current.topic("a")).toBeUndefined();
   });
 
+  it("is final: no late copy of the creation brings the id back", async () => {
+    const world = await TopicWorld.open();
+    const { topicId } = await world.create("a");
+    const creation = world.store.sent.at(-1);
+    if (!creation) throw new Error("a creation was sent");
+    await world.settled(world.topics.delete({ name: "a" }, world));
+    await world.settled(world.store.inner.txn(creation, world));
+    const successor = await world.create("a");
+    expect(successor.topicId).not.toBe(topicId);
+    expect(world.feed.current.topicById(topicId)).toBeUndefined();
+  });
+
+  it("between two copies of a creation makes the second one create under another id", async () => {
+    const world = await TopicWorld.open();
+    const other = new Topics(world.components, world.feed, limits);
+    world.store.faults.push("answer-lost");
+    world.store.before = async () => {
+      // Runs before the first copy; the deletion follows it, before the second.
+      world.store.before = () => other.delete({ name: "a" }, world);
+    };
+    const created = await world.create("a");
+    const revived = world.store.sent.filter(({ then }) => then.some(({ type }) => type === "put")).length;
+    expect(revived).toBeGreaterThan(1);
+    expect(world.feed.current.topic("a")).toEqual(created);
+  });
+
   it("leaves a successor of the same name alone", async () => {
     const world = await TopicWorld.open();
     const { topicId } = await world.create("a");
