@@ -12,7 +12,7 @@ import { downConvert } from "../records/old-formats.ts";
 import { iterateBatches } from "../records/record-batch.ts";
 import { type Offset, ZERO_TOPIC_ID } from "../topic-partition.ts";
 import type { FetchPartition } from "./fetch-sessions.ts";
-import { findLog, findTopic, requireLeaderEpoch } from "./partition-lookup.ts";
+import { findReadableLog, findTopic, requireLeaderEpoch } from "./partition-lookup.ts";
 
 /** What the version of a request means for its records. */
 export interface FetchFormat {
@@ -46,7 +46,7 @@ export function judgePartition(request: FetchPartition, image: MetadataImage, br
   try {
     const { topicId, topic: name } = request;
     topic = findTopic(image, topicId === ZERO_TOPIC_ID && name !== "" ? { name } : { topicId });
-    const log = findLog(brokerLog, topic, request.partition);
+    const log = findReadableLog(brokerLog, topic, request.partition);
     requireLeaderEpoch(log, request.currentLeaderEpoch);
     const diverging = divergence(request, log);
     return { request, topic, log, error: undefined, diverging };

@@ -27,6 +27,13 @@ export function findLog(brokerLog: BrokerLog, topic: Topic, partition: number): 
   throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, text);
 }
 
+/** The same for an answer out of the log: only while the session is proven alive. @throws KafkaError as {@link findLog} */
+export function findReadableLog(brokerLog: BrokerLog, topic: Topic, partition: number): PartitionLog {
+  const log = findLog(brokerLog, topic, partition);
+  log.requireReadable();
+  return log;
+}
+
 /** Compares the leader epoch a client knows with ours. @throws KafkaError FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH */
 export function requireLeaderEpoch(log: PartitionLog, currentLeaderEpoch: number): void {
   if (currentLeaderEpoch < 0 || currentLeaderEpoch === log.leaderEpoch) return;

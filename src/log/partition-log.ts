@@ -102,6 +102,11 @@ export class PartitionLog {
     return this.#highWatermark;
   }
 
+  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER when the session has ended or its liveness is unproven for too long */
+  requireReadable(): void {
+    this.#term.requireReadable();
+  }
+
   /** Whether something of this partition is sealed or waits to be. */
   get hasUncommitted(): boolean {
     return this.#uncommittedCount > 0;

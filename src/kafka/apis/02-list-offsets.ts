@@ -14,7 +14,7 @@ import { KafkaError } from "../../kafka-error.ts";
 import type { PartitionLog } from "../../log/partition-log.ts";
 import type { Offset, TimestampMs } from "../../topic-partition.ts";
 import type { ApiHandler, BrokerServices, RequestContext, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
+import { findReadableLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
 
 type TopicRequest = RequestOf<2>["topics"][number];
 type PartitionRequest = TopicRequest["partitions"][number];
@@ -107,7 +107,7 @@ async function answerOne(
         `partition ${partitionIndex} of "${asked.topic}" is listed twice`,
       );
     }
-    const log = findLog(broker.brokerLog, findTopic(broker.image(), { name: asked.topic }), partitionIndex);
+    const log = findReadableLog(broker.brokerLog, findTopic(broker.image(), { name: asked.topic }), partitionIndex);
     requireLeaderEpoch(log, currentLeaderEpoch);
     const timestampMs = requireKnownTime(timestamp, context.apiVersion);
     const end = asked.isCommitted ? log.lastStableOffset : log.highWatermark;

@@ -10,7 +10,7 @@ import {
 } from "../../../generated/kafka/offset-for-leader-epoch-response.ts";
 import { KafkaError } from "../../kafka-error.ts";
 import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
+import { findReadableLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
 
 type PartitionRequest = RequestOf<23>["topics"][number]["partitions"][number];
 type PartitionResponse = ResponseOf<23>["topics"][number]["partitions"][number];
@@ -47,7 +47,7 @@ export const offsetForLeaderEpoch: ApiHandler<23> = {
 function answerOne(topic: string, request: PartitionRequest, broker: BrokerServices): PartitionResponse {
   const { partition, currentLeaderEpoch, leaderEpoch } = request;
   try {
-    const log = findLog(broker.brokerLog, findTopic(broker.image(), { name: topic }), partition);
+    const log = findReadableLog(broker.brokerLog, findTopic(broker.image(), { name: topic }), partition);
     requireLeaderEpoch(log, currentLeaderEpoch);
     return createEpochEndOffset({ partition, ...log.endOffsetForEpoch(leaderEpoch) });
   } catch (error) {
