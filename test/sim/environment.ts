@@ -8,9 +8,6 @@ import type { BrokerLife, BrokerWorld, SimBroker } from "./sim-broker.ts";
 import type { SimRandom } from "./sim-random.ts";
 import type { StoreEvent } from "./store-oracle.ts";
 
-/** Half an hour and more: far beyond any lease, and within what a broker accepts in timestamps. */
-const WALL_JUMP_MS = 50 * 60_000;
-
 const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c"];
 const FAILPOINT_WAIT_MS = 3_000;
 
@@ -47,7 +44,7 @@ export class Environment {
     this.#every("kv outage", environment.kvOutageEveryMs, (random) => this.#outage("kv", random));
     this.#every("lease expiry", environment.leaseExpiryEveryMs, (random) => this.#expireLease(random));
     this.#every("cut", environment.cutEveryMs, (random) => this.#cut(random));
-    this.#every("wall jump", environment.wallJumpEveryMs, (random) => this.#jump(random));
+    this.#every("wall jump", environment.wallJumpEveryMs, (random) => this.#jump(random, environment.wallJumpMs));
     this.#every("compaction", environment.compactionEveryMs, () => this.#compact());
     this.#every("log start", environment.logStartEveryMs, (random) => this.#moveLogStart(random));
   }
@@ -147,9 +144,9 @@ export class Environment {
     }
   }
 
-  #jump(random: SimRandom): void {
+  #jump(random: SimRandom, wallJumpMs: number): void {
     this.#world.ledger.count("wall clock jumps");
-    this.#broker.current.clock.skewMs = random.between(-WALL_JUMP_MS, WALL_JUMP_MS);
+    this.#broker.current.clock.skewMs = random.between(-wallJumpMs, wallJumpMs);
   }
 
   #compact(): void {

@@ -19,6 +19,8 @@ export interface EnvironmentFaults {
   readonly leaseExpiryEveryMs: number;
   readonly cutEveryMs: number;
   readonly wallJumpEveryMs: number;
+  /** How far a broker's wall clock is off at most, in both directions. */
+  readonly wallJumpMs: number;
   readonly compactionEveryMs: number;
   readonly logStartEveryMs: number;
   readonly topicChurnEveryMs: number;
@@ -140,6 +142,8 @@ function drawEnvironment(random: SimRandom): EnvironmentFaults {
     leaseExpiryEveryMs: sometimes(0.4, [8_000, 30_000]),
     cutEveryMs: sometimes(0.4, [5_000, 20_000]),
     wallJumpEveryMs: sometimes(0.4, [5_000, 20_000]),
+    // Far beyond any lease, and within what a broker accepts in timestamps.
+    wallJumpMs: 50 * 60_000,
     compactionEveryMs: sometimes(0.3, [3_000, 15_000]),
     logStartEveryMs: sometimes(0.5, [3_000, 15_000]),
     topicChurnEveryMs: sometimes(0.5, [6_000, 20_000]),
