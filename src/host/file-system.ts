@@ -89,13 +89,14 @@ export async function ensureFolder(files: FileSystem, path: string): Promise<voi
 }
 
 async function makeUnlessThere(files: FileSystem, path: string, parent: string): Promise<boolean> {
-  for (;;) {
+  for (let isParentMade = false; ; isParentMade = true) {
     try {
       await files.makeFolder(path);
       return true;
     } catch (error) {
       const code = fileErrorCode(error);
-      if (code === "ENOENT") await ensureFolder(files, parent);
+      // Some systems, as below /proc, take no folder at all and say that the one above is missing.
+      if (code === "ENOENT" && !isParentMade) await ensureFolder(files, parent);
       else if (code === "EEXIST") return false;
       else if (code === "EROFS" || code === "EACCES" || code === "EPERM") return refusedUnlessThere(files, path, error);
       else throw error;

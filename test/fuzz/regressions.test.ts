@@ -40,7 +40,11 @@ describe("the harness", () => {
       },
       /oops/,
     ],
-    ["allocates buffers for an announcement", () => void new Uint8Array(300_000).fill(1), /bytes of buffers, more than 65548/],
+    [
+      "allocates buffers for an announcement",
+      () => void new Uint8Array(300_000).fill(1),
+      /bytes of buffers, more than 65548/,
+    ],
   ])("finds a decoder that %s", (_, fault, expected) => {
     const run = (input: Uint8Array) => {
       if (input[0] === 0xff) fault();

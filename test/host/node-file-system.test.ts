@@ -85,3 +85,14 @@ it("keeps what it makes from other users", async () => {
   expect(((await stat(`${root}/f`)).mode & 0o777).toString(8)).toBe("700");
   expect(((await stat(`${root}/f/a`)).mode & 0o777).toString(8)).toBe("600");
 });
+
+it("ends with the refusal of a file system that says the folder above is missing when it is there", async () => {
+  const files = new (class extends CrashFileSystem {
+    override makeFolder(path: string): Promise<void> {
+      if (!path.startsWith("/root/")) return super.makeFolder(path);
+      return Promise.reject(Object.assign(new Error(`mkdir ${path}`), { code: "ENOENT" }));
+    }
+  })();
+  await files.makeFolder("/root");
+  expect(await codeOf(ensureFolder(files, "/root/a"))).toBe("ENOENT");
+});
