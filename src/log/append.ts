@@ -73,7 +73,8 @@ export class PendingLogStart extends FlushItem<Offset> {
   }
 
   succeed(): void {
-    this.resolve(this.partition.logStart);
+    // After the session's death the partition no longer moves, but what the head says is committed.
+    this.resolve(Math.max(this.partition.logStart, this.offset));
   }
 }
 

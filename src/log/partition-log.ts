@@ -35,6 +35,12 @@ export interface PartitionIdentity {
   readonly isInternal: boolean;
 }
 
+/**
+ * Extents that one read fetches from the store at most, one after another: a log of many small ones must give its reader
+ * something before he gives up.
+ */
+const STORE_READS_PER_FETCH = 16;
+
 /** How much a read may return. */
 export interface ReadOptions {
   readonly maxBytes: number;
@@ -183,9 +189,11 @@ export class PartitionLog {
     const parts: Uint8Array[] = [];
     let maxBytes = options.maxBytes;
     let next = fromOffset;
+    let storeReads = 0;
     for (;;) {
       const extent = this.extents.all[this.extents.indexOf(next)];
       if (!extent || (parts.length > 0 && extent.baseOffset !== next)) break;
+      if (!extent.tailBytes && parts.length > 0 && ++storeReads > STORE_READS_PER_FETCH) break;
       const bytes = extent.tailBytes ?? (await this.#term.readExtent(extent, options.signal));
       const atLeastOneBatch = options.atLeastOneBatch && parts.length === 0;
       const { batches, isToEnd } = cutBatches(bytes, { fromOffset: next, maxBytes, atLeastOneBatch });

@@ -89,10 +89,10 @@ it("keeps what it makes from other users", async () => {
 it("ends with the refusal of a file system that says the folder above is missing when it is there", async () => {
   const files = new (class extends CrashFileSystem {
     override makeFolder(path: string): Promise<void> {
-      if (!path.startsWith("/root/")) return super.makeFolder(path);
+      if (!path.startsWith("/above/")) return super.makeFolder(path);
       return Promise.reject(Object.assign(new Error(`mkdir ${path}`), { code: "ENOENT" }));
     }
   })();
-  await files.makeFolder("/root");
-  expect(await codeOf(ensureFolder(files, "/root/a"))).toBe("ENOENT");
+  await files.makeFolder("/above");
+  expect(await codeOf(ensureFolder(files, "/above/a"))).toBe("ENOENT");
 });

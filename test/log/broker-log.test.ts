@@ -301,3 +301,27 @@ it("writes no checkpoint that refers to one still under way, so that a stop in t
   const second = await world.start();
   expect([await second.values("orders"), await second.values("payments")]).toEqual([["0:one"], ["0:two"]]);
 });
+
+it("gives a reader of many small extents the first ones, rather than fetch them all before it answers", async () => {
+  const world = new LogWorld();
+  const { memoryStore } = world;
+  let gets = 0;
+  world.store = {
+    put: (key, parts, options) => memoryStore.put(key, parts, options),
+    get: (key, options) => {
+      gets++;
+      return memoryStore.get(key, options);
+    },
+    head: (key, options) => memoryStore.head(key, options),
+    list: (prefix, options) => memoryStore.list(prefix, options),
+    delete: (keys, options) => memoryStore.delete(keys, options),
+  };
+  const process = await world.start({ tailBytes: 0 });
+  await process.createTopic("orders");
+  for (let n = 0; n < 40; n++) await process.append("orders", [`v${n}`]);
+  gets = 0;
+  const options = { maxBytes: 1_000_000, atLeastOneBatch: true, signal };
+  const parts = await world.complete(process.partition("orders").read(0, options));
+  expect([parts.length, gets]).toEqual([17, 17]);
+  expect(await process.values("orders")).toEqual(Array.from({ length: 40 }, (_, n) => `${n}:v${n}`));
+});

@@ -42,6 +42,7 @@ const REBALANCE_TIMEOUT_MS = 5_000;
 /** A join or sync waits for the other members. */
 const WAIT_TIMEOUT_MS = 12_000;
 const FETCH_BYTES: readonly number[] = [2_000, 1_000_000];
+const CATCH_UP_BYTES = 1_000_000;
 
 /** A member, with its place in the group. */
 export class GroupMember {
@@ -165,7 +166,7 @@ export class GroupMember {
       if (this.#random.chance(0.02) && this.#world.isProducing()) await pause(this.#world, this.#random, 9_000);
       if (this.#random.chance(0.7) && !(await this.#commit(client))) return;
       if (this.#random.chance(0.4) && !(await this.#heartbeat(client))) return;
-      await pause(this.#world, this.#random, 700);
+      await pause(this.#world, this.#random, this.#world.isProducing() ? 700 : 100);
     }
   }
 
@@ -173,7 +174,9 @@ export class GroupMember {
     const topicId = this.#group.topicId();
     if (topicId === undefined || this.#positions.size === 0) return;
     const asked = new Map(this.#positions);
-    const bytesMax = this.#random.pick(FETCH_BYTES);
+    const drawn = this.#random.pick(FETCH_BYTES);
+    // Once nothing is written any more it catches up in large steps: small ones are for reading in the middle of things.
+    const bytesMax = this.#world.isProducing() ? drawn : CATCH_UP_BYTES;
     const partitions = [...asked].map(([partition, fetchOffset]) =>
       createFetchPartition({ partition, fetchOffset, partitionMaxBytes: bytesMax }),
     );
