@@ -2,6 +2,7 @@
 // again. Nothing outlives a session but immutable objects in the store.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
+import type { MetadataImage } from "../cluster/image.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import { type Registration, Session } from "../cluster/session.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
@@ -127,7 +128,7 @@ export class BrokerLog {
     try {
       const key = objectKeys.probe(registration.brokerId);
       await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
-      const session = await Session.register(cluster, registration, { signal: this.#life.signal });
+      const session = await Session.register(cluster, registration, { signal, life: this.#life.signal });
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
     } catch (error) {
@@ -218,8 +219,12 @@ export class BrokerLog {
     const { cluster, feed, registration, objectKeys } = this.#parts;
     const { session } = sessionLog;
     const signal = AbortSignal.any([session.signal, stop]);
-    // Once the image shows this session it also shows that the sessions deleted before it are gone.
-    await feed.waitFor("sessions", session.createRevision, { signal });
+    await session.fenceEarlier({ signal });
+    // Only then does the image show as free what the earlier sessions of this broker owned.
+    const { createRevision } = session;
+    const isAlone = (image: MetadataImage) =>
+      image.revisionOf("sessions") >= createRevision && !image.hasEarlierSession(registration.brokerId, createRevision);
+    await feed.waitUntil(isAlone, { signal });
     await this.#waitForClaims((await readClaims(cluster, { signal })).claims.values(), signal);
     const shards = claimableShards(feed.current, registration.brokerId);
     const load = (sessionId: string, objectKey: string, options: { signal: AbortSignal }) =>
