@@ -197,7 +197,8 @@ export class Broker {
   #registration(bound: Address): Registration {
     const { brokerId, advertised, rack, version } = this.#settings;
     const process = Buffer.from(this.#components.random.bytes(8)).toString("hex");
-    return { brokerId, process, host: advertised.host, port: advertised.port || bound.port, rack, version };
+    const port = advertised.port || bound.port;
+    return { brokerId, process, host: advertised.host, port, controlHost: "", controlPort: 0, rack, version };
   }
 
   /**

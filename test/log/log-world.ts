@@ -71,7 +71,8 @@ export class LogProcess {
       },
     });
     this.topics = new Topics(cluster, this.feed);
-    const registration = { brokerId: 1, process: "00", host: "localhost", port: 9092, rack: "", version: "test" };
+    const address = { host: "localhost", port: 9092, controlHost: "", controlPort: 0, rack: "" };
+    const registration = { brokerId: 1, process: "00", ...address, version: "test" };
     const { store, objectKeys } = world;
     const metrics = new UnexportedMetrics();
     this.brokerLog = new BrokerLog({ cluster, feed: this.feed, store, objectKeys, metrics, settings, registration });
