@@ -3,11 +3,7 @@
 import { hostname } from "node:os";
 import * as v from "valibot";
 import type { Address } from "../host/transport.ts";
-
-/** A setting that the start refuses. The message is one line for the person who typed it. */
-export class SettingsError extends Error {
-  override readonly name = "SettingsError";
-}
+import { SettingsError } from "./settings-error.ts";
 
 /** The text values of the flags of `serve`, absent where a flag was not given. Each wins over its variable. */
 export interface ServeFlags {
