@@ -131,7 +131,8 @@ export class Broker {
     signal.throwIfAborted();
     const registration = this.#registration(server.address);
     const settings = this.#settings.log;
-    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration });
+    const onBug = (error: unknown) => this.#onBug(error);
+    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration, onBug });
     this.#brokerLog = brokerLog;
     const served = new Promise<void>((resolve) => {
       brokerLog.onServing(resolve);
@@ -151,6 +152,7 @@ export class Broker {
       brokerLog,
       feed,
       topics,
+      onBug,
     });
     this.#groups = groups;
     startDispatch(

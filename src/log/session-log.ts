@@ -110,7 +110,7 @@ export class SessionLog {
     const waiting = this.shards.slice();
     const worker = async () => {
       for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
-        await this.#load(shardLog, recovery, signal);
+        await this.session.watched(this.#load(shardLog, recovery, signal));
       }
     };
     await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
@@ -247,7 +247,7 @@ export class SessionLog {
    * objects that may never be there.
    */
   checkpoint(signal: AbortSignal): Promise<void> {
-    const written = this.#checkpointing.then(() => this.#writeCheckpoint(signal));
+    const written = this.session.watched(this.#checkpointing.then(() => this.#writeCheckpoint(signal)));
     this.#checkpointing = written.catch(() => {});
     return written;
   }

@@ -58,6 +58,8 @@ export class LogProcess {
   readonly feed: ImageFeed;
   readonly topics: Topics;
   readonly brokerLog: BrokerLog;
+  /** Every bug the log told of. */
+  readonly bugs: unknown[] = [];
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
@@ -75,7 +77,9 @@ export class LogProcess {
     const registration = { brokerId: 1, process: "00", ...address, version: "test" };
     const { store, objectKeys } = world;
     const metrics = new UnexportedMetrics();
-    this.brokerLog = new BrokerLog({ cluster, feed: this.feed, store, objectKeys, metrics, settings, registration });
+    const onBug = (error: unknown) => void this.bugs.push(error);
+    const parts = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration, onBug };
+    this.brokerLog = new BrokerLog(parts);
   }
 
   /** Settles when the broker log has run to its end. */
