@@ -88,8 +88,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   "src/object-store": {
     floor: 2,
-    may: ["src/host"],
-    vendors: {},
+    may: ["src/host", "src/wire"],
+    vendors: {
+      "s3.ts": ["@aws-sdk/client-s3"],
+      "s3-clients.ts": ["@aws-sdk/client-s3"],
+      "s3-bodies.ts": ["@aws-sdk/client-s3", "node:stream"],
+    },
     because: "a store keeps bytes under keys and knows neither formats nor topics",
   },
   "src/kv": {
