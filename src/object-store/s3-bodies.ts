@@ -79,7 +79,8 @@ interface Body extends AsyncIterable<Uint8Array> {
 
 /**
  * Reads the body of an answer into memory of its own.
- * @throws ObjectStoreError `unavailable` when it is shorter, longer, another range or not what its checksum says
+ * @throws ObjectStoreError `unavailable` when it is shorter, longer, another range or not what its checksum says, `denied`
+ *   when the store ignores ranges
  */
 export async function readBody(answer: GetObjectCommandOutput, { what, range, signal }: BodyRead): Promise<Uint8Array> {
   const body = answer.Body as unknown as Body;
@@ -107,11 +108,14 @@ function announcedBytes(answer: GetObjectCommandOutput, range: ByteRange | undef
   // No object of ours is: some servers begin a 200 and then find that they cannot go on.
   if (answer.ContentType === "application/xml") throw unfit(what, "an error document came in its place");
   if (range === undefined) return length;
-  const [, start, end, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(sent ?? "") ?? [];
+  // What HTTP has a server do that knows no ranges: it will not learn them.
+  if (sent === undefined)
+    throw new ObjectStoreError("denied", `${what}: the store ignores ranges: use one that honours them`);
+  const [, start, end, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(sent) ?? [];
   const expectedEnd = Math.min(range.start + range.length, Number(total)) - 1;
   if (Number(start) !== range.start || Number(end) !== expectedEnd || length !== expectedEnd - range.start + 1) {
     const asked = `${range.start} to ${range.start + range.length - 1}`;
-    throw unfit(what, `bytes ${asked} were asked for and ${sent ?? "no range"} of ${length} bytes came`);
+    throw unfit(what, `bytes ${asked} were asked for and ${sent} of ${length} bytes came`);
   }
   return length;
 }

@@ -156,7 +156,19 @@ export function s3Failure(
     statusOf(error) === undefined ? judgeTransport(error, place) : judgeAnswer(error, place, mayCredentialsChange);
   const met = metText(error);
   const text = judged.advice === undefined ? met : `${judged.advice} (${met})`;
-  return new ObjectStoreError(judged.kind, `${what}: ${text}`, { cause: error });
+  return new ObjectStoreError(judged.kind, `${what}: ${text}`, { cause: bareError(error) });
+}
+
+/** What an error says, without the request and the answer that the SDK hangs on it: they hold signatures and tokens. */
+function bareError(error: unknown): Error {
+  if (error instanceof DeadlineError) return error;
+  const { name } = foreign(error);
+  const bare = new Error(metText(error));
+  const status = statusOf(error);
+  return Object.assign(bare, {
+    name: typeof name === "string" ? name : "Error",
+    ...(status === undefined ? {} : { $metadata: { httpStatusCode: status } }),
+  });
 }
 
 /** What was met, on one line. */
