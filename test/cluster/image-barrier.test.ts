@@ -4,6 +4,7 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ImageBarrier } from "../../src/cluster/image-barrier.ts";
 import type { PeerLinks } from "../../src/cluster/peers.ts";
 import { Topics } from "../../src/cluster/topics.ts";
+import { longLivedController } from "../../src/host/abort.ts";
 import { type Neighbour, NeighbourWorld } from "./neighbours.ts";
 
 /** The topics of `broker`, with a barrier over the others. */
@@ -95,6 +96,37 @@ describe("a change of topics", () => {
     const before = world.clock.pendingCount;
     await world.pass(20_000);
     expect(world.clock.pendingCount).toBeLessThanOrEqual(before);
+  });
+
+  it("costs a few calls a broker, however many change at once and whoever gives up meanwhile", async () => {
+    const { world, first, second } = await open(1, 2);
+    let callCount = 0;
+    const { control } = first;
+    const waitForImage: PeerLinks["waitForImage"] = (...asked) => {
+      callCount += 1;
+      return control.waitForImage(...asked);
+    };
+    const peers = { probe: control.probe.bind(control), keepOnly: () => {}, waitForImage };
+    const topics = topicsOf(first, peers);
+    second.clock.pause();
+    const impatient = longLivedController();
+    const creations = Array.from({ length: 50 }, (_, index) => {
+      const { signal } = index % 2 === 0 ? world : impatient;
+      return watched(topics.create({ name: `t${index}`, partitionCount: 1, configs: new Map() }, { signal }));
+    });
+    await world.pass(1000);
+    impatient.abort(new Error("time is up"));
+    await world.pass(1000);
+    const timedOut = { code: ErrorCode.REQUEST_TIMED_OUT };
+    expect(creations.map(({ outcome }) => outcome)).toMatchObject(
+      creations.map((_, index) => (index % 2 === 0 ? "pending" : timedOut)),
+    );
+    second.clock.resume();
+    await world.pass(2000);
+    expect(creations.filter(({ outcome }) => outcome === "done")).toHaveLength(25);
+    expect(callCount).toBeLessThan(5);
+    await world.settled(topics.create({ name: "later", partitionCount: 1, configs: new Map() }, world));
+    expect(second.feed.current.topic("later")).toBeDefined();
   });
 
   it("asks nobody when there is no other broker", async () => {
