@@ -116,6 +116,11 @@ export class MetadataImage {
     return this.#content.sessions.get(sessionId);
   }
 
+  /** The live session of a broker, the newest should it have two. */
+  sessionOf(brokerId: number): LiveSession | undefined {
+    return this.newestSessions().find((session) => session.brokerId === brokerId);
+  }
+
   /** Whether a broker still has a session that was registered before `createRevision`. */
   hasEarlierSession(brokerId: number, createRevision: Revision): boolean {
     for (const session of this.#content.sessions.values()) {
