@@ -1,6 +1,6 @@
 // A broker on a real bucket and a real etcd: clients write and read, kill -9 under load loses nothing that was
 // acknowledged, a wrong bucket is refused, and each half-set or wrong setting ends the start with one line.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Kafka, logLevel } from "kafkajs";
@@ -9,7 +9,7 @@ import { BrokerProcess } from "./broker-process.ts";
 import { javaStream, kafkajsStream, pythonStream } from "./clients/value-stream.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { runProgram } from "./program.ts";
-import { S3Server, s3ServerNames } from "./s3-server.ts";
+import { type S3Keys, S3Server, s3Access, s3ServerNames } from "./s3-server.ts";
 import { expectDense, judge, readAll } from "./stored-records.ts";
 import { createTopic } from "./target-broker.ts";
 import { describeWithTools, toolCommand } from "./tools.ts";
@@ -127,6 +127,41 @@ for (const name of s3ServerNames) {
         expect(met).toContain(text);
         expect(met.trim().split("\n")).toHaveLength(1);
       }
+    });
+
+    it("goes on with new keys after the old ones were refused under load, without a restart", async () => {
+      const keys = mkdtempSync(join(tmpdir(), "kafscale-e2e-keys-"));
+      const give = ({ accessKeyId, secretAccessKey }: S3Keys) => {
+        writeFileSync(join(keys, "AWS_ACCESS_KEY_ID"), accessKeyId);
+        writeFileSync(join(keys, "AWS_SECRET_ACCESS_KEY"), secretAccessKey);
+      };
+      give(s3Access);
+      const mounted = { KAFSCALE_S3_ACCESS_KEY: "", KAFSCALE_S3_SECRET_KEY: "", KAFSCALE_S3_CREDENTIALS_DIR: keys };
+      const own = { KAFSCALE_CLUSTER_NAME: "rotation", KAFSCALE_S3_PUTS_PER_SECOND: "20" };
+      const rotated = await BrokerProcess.start({ env: { ...env, ...mounted, ...own } });
+      const target = { bootstrap: rotated.bootstrap, topic: "rotation" };
+      await createTopic(target.bootstrap, target.topic, 3);
+      const streams = [pythonStream(target, true), await kafkajsStream(target)];
+      const more = async (count: number) => {
+        const goals = streams.map((stream) => stream.acknowledged.length + count);
+        const isReached = () => streams.every((stream, index) => stream.acknowledged.length >= (goals[index] ?? 0));
+        await eventually(isReached, () => `${count} more of each`, 90_000);
+      };
+      await more(100);
+      const next = { accessKeyId: "nextkey1", secretAccessKey: "nextsecret" };
+      // The worst order: the store knows the new keys only, and the broker is given them later.
+      await s3.restart(next);
+      const isRefused = () => rotated.program.stdout.includes("the store does not know the access key");
+      await eventually(isRefused, () => `a refusal in the log\n${rotated.program.describe()}`, 30_000);
+      give(next);
+      await more(100);
+      await Promise.all(streams.map((stream) => stream.end()));
+      const stored = await readAll(target.bootstrap, target.topic);
+      for (const stream of streams) judge(stream, stored);
+      expectDense(stored);
+      expect(await rotated.stop()).toBe(0);
+      await s3.restart(s3Access);
+      rmSync(keys, { recursive: true, force: true });
     });
 
     it("keeps metadata in a folder where there is no etcd, and finds its records again", async () => {
