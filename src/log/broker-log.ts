@@ -20,8 +20,9 @@ import { loadCheckpoint } from "./checkpoint-facts.ts";
 import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
+import type { TopicFacts } from "./recovery.ts";
 import { SessionLog } from "./session-log.ts";
-import { probeStore } from "./store-probe.ts";
+import { probeStore, type StoreProbe, untilStoreIsLost } from "./store-probe.ts";
 import { WalReader } from "./wal-reader.ts";
 import { WalWriter } from "./wal-writer.ts";
 
@@ -101,7 +102,10 @@ export class BrokerLog {
     throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker cannot prove that its session lives");
   }
 
-  /** Calls `changed` whenever a session begins to serve: coordinators then load what they lead. */
+  /**
+   * Calls `changed` whenever a session begins to serve, or a shard that had failed does: coordinators then load what they
+   * lead.
+   */
   onServing(changed: () => void): () => void {
     this.#onServing.add(changed);
     return () => this.#onServing.delete(changed);
@@ -128,12 +132,11 @@ export class BrokerLog {
 
   /** One session from its registration to its end; whether it came to serve. */
   async #runSession(signal: AbortSignal): Promise<boolean> {
-    const { cluster, registration, store, objectKeys, onBug } = this.#parts;
+    const { cluster, registration, onBug } = this.#parts;
     const { log } = cluster;
     let sessionLog: SessionLog;
     try {
-      const key = objectKeys.probe(registration.brokerId);
-      await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
+      await probeStore(this.#storeProbe(signal));
       const session = await Session.register(cluster, registration, { signal, life: this.#life.signal, onBug });
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
@@ -152,6 +155,12 @@ export class BrokerLog {
       reason: String(sessionLog.session.signal.reason),
     });
     return served;
+  }
+
+  #storeProbe(signal: AbortSignal): StoreProbe {
+    const { cluster, registration, store, objectKeys } = this.#parts;
+    const key = objectKeys.probe(registration.brokerId);
+    return { store, clock: this.#clock, key, random: cluster.random, signal };
   }
 
   /** Until the end of a session is known. A broker that stops does not wait for long: the lease runs out by itself. */
@@ -188,21 +197,48 @@ export class BrokerLog {
       walWriter: this.#walWriter,
       walReader: this.#walReader,
       settings,
+      readTopicFacts: (signal) => readTopicFacts(cluster, signal),
     });
   }
 
+  /** One session to the end of its work; whether it came to serve. */
   async #serve(sessionLog: SessionLog, signal: AbortSignal): Promise<boolean> {
+    // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
+    const deletions = this.#followDeletions(sessionLog);
+    const unfollow = endWhenFenced(sessionLog.session, this.#parts.feed);
+    try {
+      const served = await this.#serveUntilEnd(sessionLog, { signal, dropDeleted: deletions.drop });
+      if (!sessionLog.session.signal.aborted) await this.#endInOrder(sessionLog);
+      return served;
+    } finally {
+      deletions.end();
+      unfollow();
+    }
+  }
+
+  async #serveUntilEnd(
+    sessionLog: SessionLog,
+    { signal, dropDeleted }: { readonly signal: AbortSignal; readonly dropDeleted: () => void },
+  ): Promise<boolean> {
     const { session } = sessionLog;
     const { log } = this.#parts.cluster;
-    let served = false;
-    // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
-    const unfollow = [this.#followDeletions(sessionLog), endWhenFenced(session, this.#parts.feed)];
-    try {
-      await this.#claimAndOpen(sessionLog, signal);
-      this.#serving = sessionLog;
-      served = true;
-      log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
+    const tellServing = () => {
       for (const changed of this.#onServing) changed();
+    };
+    try {
+      const claimed = await this.#claim(sessionLog, signal);
+      await this.#open(sessionLog, claimed, {
+        signal: AbortSignal.any([session.signal, signal]),
+        onRecovered: () => {
+          dropDeleted();
+          tellServing();
+        },
+      });
+      // What was deleted while the shards loaded found nothing to drop.
+      dropDeleted();
+      this.#serving = sessionLog;
+      log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
+      tellServing();
       await this.#untilEnd(session, signal);
     } catch (error) {
       if (brokenInvariant(error)) throw error;
@@ -210,15 +246,15 @@ export class BrokerLog {
         log.warn("session gives up", { session: session.sessionId, error });
         session.die(error instanceof Error ? error : String(error));
       }
-    } finally {
-      for (const end of unfollow) end();
     }
-    if (!session.signal.aborted) await this.#endInOrder(sessionLog);
-    return served;
+    return this.#serving === sessionLog;
   }
 
-  /** Drops the logs of topics whose deletion the image shows: it knew them and now does not, which is proof. */
-  #followDeletions(sessionLog: SessionLog): () => void {
+  /**
+   * Drops the logs of topics whose deletion the image shows: it knew them and now does not, which is proof. `drop` is to
+   * be called when shards have loaded.
+   */
+  #followDeletions(sessionLog: SessionLog): { readonly drop: () => void; readonly end: () => void } {
     const gone = new Set<TopicId>();
     let cancelRetry: (() => void) | null = null;
     const drop = () => {
@@ -233,15 +269,16 @@ export class BrokerLog {
       for (const { topicId } of previous.topics()) if (!image.topicById(topicId)) gone.add(topicId);
       if (gone.size > 0) drop();
     });
-    return () => {
+    const end = () => {
       unsubscribe();
       cancelRetry?.();
     };
+    return { drop, end };
   }
 
-  async #claimAndOpen(sessionLog: SessionLog, stop: AbortSignal): Promise<void> {
+  /** Claims what nobody owns; every claim that names the session. */
+  async #claim({ session }: SessionLog, stop: AbortSignal): Promise<StoredClaim[]> {
     const { cluster, feed, registration, objectKeys } = this.#parts;
-    const { session } = sessionLog;
     const signal = AbortSignal.any([session.signal, stop]);
     await session.fenceEarlier({ signal });
     // Only then does the image show as free what the earlier sessions of this broker owned.
@@ -259,14 +296,27 @@ export class BrokerLog {
     const { claims } = await readClaims(cluster, { signal });
     const claimed = shardsToLoad(claims.values(), session.sessionId, new Map());
     await this.#waitForClaims(claimed, signal);
-    // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
-    const topics = await readTopics(cluster, { signal });
-    const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-    const facts = {
-      isAlive: (topicId: TopicId) => byId.has(topicId),
-      isInternal: (topicId: TopicId) => byId.get(topicId)?.isInternal ?? false,
-    };
-    await sessionLog.open(claimed, facts, signal);
+    return claimed;
+  }
+
+  /** Recovers what was claimed. A broker that has lost the store meanwhile must not keep shards that it cannot load. */
+  async #open(
+    sessionLog: SessionLog,
+    claimed: readonly StoredClaim[],
+    { signal, onRecovered }: { readonly signal: AbortSignal; readonly onRecovered: () => void },
+  ): Promise<void> {
+    const { session } = sessionLog;
+    const opened = new AbortController();
+    const lost = untilStoreIsLost(this.#storeProbe(AbortSignal.any([signal, opened.signal])));
+    session.watched(lost).then(
+      () => session.die("the object store is out of reach while shards load"),
+      () => {},
+    );
+    try {
+      await sessionLog.open(claimed, { signal, onRecovered });
+    } finally {
+      opened.abort();
+    }
   }
 
   /** Until the image shows the newest of `claims`. */
@@ -302,4 +352,13 @@ export class BrokerLog {
     }
     session.die("the broker stops");
   }
+}
+
+/** After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag. */
+async function readTopicFacts(cluster: ClusterComponents, signal: AbortSignal): Promise<TopicFacts> {
+  const topics = new Map((await readTopics(cluster, { signal })).map((topic) => [topic.topicId, topic]));
+  return {
+    isAlive: (topicId) => topics.has(topicId),
+    isInternal: (topicId) => topics.get(topicId)?.isInternal ?? false,
+  };
 }

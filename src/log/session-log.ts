@@ -36,6 +36,15 @@ export interface SessionLogComponents {
   readonly walWriter: WalWriter;
   readonly walReader: WalReader;
   readonly settings: LogSettings;
+  /** What recovery has to know of topics, by a linearizable read made after the call. */
+  readonly readTopicFacts: (signal: AbortSignal) => Promise<TopicFacts>;
+}
+
+/** How shards are opened. */
+interface OpenOptions {
+  readonly signal: AbortSignal;
+  /** Called when shards that had failed are ready after all. */
+  readonly onRecovered: () => void;
 }
 
 /** Shards recovered at the same time. */
@@ -103,9 +112,8 @@ export class SessionLog {
    * Recovers the claimed shards, then starts the background work. Resolves when every shard is ready or failed; rejects
    * when `signal` aborts, which it does with the session at the latest.
    */
-  async open(claims: readonly StoredClaim[], topics: TopicFacts, signal: AbortSignal): Promise<void> {
-    const { walReader, objectKeys, clock } = this.#parts;
-    const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
+  async open(claims: readonly StoredClaim[], { signal, onRecovered }: OpenOptions): Promise<void> {
+    const recovery = await this.#newRecovery(signal);
     for (const claim of claims) this.#shards.set(claim.shard, new ShardLog(claim));
     const waiting = this.shards.slice();
     const worker = async () => {
@@ -117,7 +125,13 @@ export class SessionLog {
     this.#hasChanged = claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0);
     this.#tasks.spawn("checkpoints", (taskSignal) => this.#checkpointLoop(taskSignal));
     this.#tasks.spawn("producer expiry", (taskSignal) => this.#expiryLoop(taskSignal));
-    if (this.#hasFailedShards()) this.#tasks.spawn("failed shards", (s) => this.#retryLoop(topics, s));
+    if (this.#hasFailedShards()) this.#tasks.spawn("failed shards", (s) => this.#retryLoop(onRecovered, s));
+  }
+
+  /** Knows the topics as of now: what was deleted since the claims must not come back. */
+  async #newRecovery(signal: AbortSignal): Promise<Recovery> {
+    const { walReader, objectKeys, clock, readTopicFacts } = this.#parts;
+    return new Recovery({ wal: walReader, objectKeys, clock, topics: await readTopicFacts(signal), signal });
   }
 
   async #load(shardLog: ShardLog, recovery: Recovery, signal: AbortSignal): Promise<void> {
@@ -138,17 +152,23 @@ export class SessionLog {
   }
 
   /** Tries failed shards again, each from nothing: what could not be read may be readable later. */
-  async #retryLoop(topics: TopicFacts, signal: AbortSignal): Promise<void> {
-    const { walReader, objectKeys, clock } = this.#parts;
+  async #retryLoop(onRecovered: () => void, signal: AbortSignal): Promise<void> {
     while (this.#hasFailedShards()) {
-      await sleep(clock, FAILED_SHARD_RETRY_MS, signal);
-      const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
+      await sleep(this.#parts.clock, FAILED_SHARD_RETRY_MS, signal);
+      const recovery = await this.#newRecovery(signal);
+      let recovered = 0;
       for (const { shard, status, claim } of this.shards) {
         if (status !== "failed") continue;
         const fresh = new ShardLog(claim);
         await this.#load(fresh, recovery, signal);
-        if (fresh.status === "ready") this.#shards.set(shard, fresh);
+        if (fresh.status !== "ready") continue;
+        this.#shards.set(shard, fresh);
+        recovered++;
       }
+      if (recovered === 0) continue;
+      this.#hasChanged = true;
+      this.#wakeCheckpoint?.();
+      onRecovered();
     }
   }
 

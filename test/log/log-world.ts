@@ -44,10 +44,21 @@ export class LogWorld {
 
   /** Starts a process and waits until it serves. */
   async start(settings: Partial<LogSettings> = {}): Promise<LogProcess> {
-    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
-    const process = new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
+    const process = this.#newProcess(settings);
     await this.complete(process.open());
     return process;
+  }
+
+  /** Starts a process that may not come to serve; who asks for it lets time pass. */
+  begin(): LogProcess {
+    const process = this.#newProcess({});
+    void process.open();
+    return process;
+  }
+
+  #newProcess(settings: Partial<LogSettings>): LogProcess {
+    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
+    return new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
   }
 }
 
