@@ -6,8 +6,10 @@ import { embeddedLogSettings, type LogSettings } from "../log/log-settings.ts";
 
 /** Settings of one broker. */
 export interface BrokerSettings {
-  /** Names the keys in the metadata store and the prefix in the object store. */
+  /** Names the keys in the metadata store. */
   readonly clusterName: string;
+  /** What the keys of all objects begin with, the cluster's name unless told. */
+  readonly objectPrefix?: string;
   /** Node id in the Kafka protocol, 0 to 2^31 - 1. */
   readonly brokerId: number;
   readonly version: string;

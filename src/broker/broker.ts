@@ -123,7 +123,7 @@ export class Broker {
   async #start(signal: AbortSignal): Promise<void> {
     const { clock, log, metrics, store } = this.#components;
     const cluster = this.#cluster;
-    const objectKeys = new ObjectKeys(this.#settings.clusterName);
+    const objectKeys = new ObjectKeys(this.#settings.objectPrefix ?? this.#settings.clusterName);
     const { clusterId } = await guardCluster({ cluster, store, objectKeys, signal });
     const feed = new ImageFeed(cluster, { clusterId, onFailure: (error) => this.#fail(error) });
     await aborted(feed.start({ signal: this.#tasks.signal }), signal);

@@ -10,14 +10,13 @@ import { placement } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
 import type { LoadCheckpoint, StoredClaim } from "../cluster/shard-claim.ts";
 import { claimableShards, claimShards, misplacedShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
-import { readTopics } from "../cluster/topics.ts";
 import { Bell } from "../host/bell.ts";
 import { type Clock, DeadlineError, sleep, withDeadline } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
-import type { LeaderEpoch, TopicId } from "../topic-partition.ts";
-import type { TopicFacts } from "./recovery.ts";
+import type { LeaderEpoch } from "../topic-partition.ts";
 import type { SessionLog } from "./session-log.ts";
 import type { ShardLog } from "./shard-log.ts";
+import { type StoreProbe, untilStoreIsLost } from "./store-probe.ts";
 
 /** Parts of a {@link ShardKeeper}. */
 export interface ShardKeeperComponents {
@@ -26,6 +25,8 @@ export interface ShardKeeperComponents {
   /** Undefined for a broker that is alone: it gives no shard away. */
   readonly peers: Peers | undefined;
   readonly loadCheckpoint: LoadCheckpoint;
+  /** What tells whether the object store is in reach. */
+  readonly storeProbe: (signal: AbortSignal) => StoreProbe;
   /** Called when shards were loaded: coordinators then load what they lead. */
   readonly onLoaded: () => void;
 }
@@ -221,18 +222,20 @@ export class ShardKeeper {
     return claims;
   }
 
+  /** Loads claims. A broker that has lost the store meanwhile must not keep shards that it cannot load. */
   async #load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
-    const { sessionLog, feed, onLoaded } = this.#parts;
-    // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
-    const { topics, revision } = await readTopics(this.#session.components, { signal });
-    // Who was told of a change of topics must not hear the opposite from an owner that has just begun.
-    await feed.waitFor("topics", revision, { signal });
-    const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-    const facts: TopicFacts = {
-      isAlive: (topicId: TopicId) => byId.has(topicId),
-      isInternal: (topicId: TopicId) => byId.get(topicId)?.isInternal ?? false,
-    };
-    await sessionLog.load(claims, facts, signal);
+    const { sessionLog, storeProbe, onLoaded } = this.#parts;
+    const loaded = new AbortController();
+    const lost = untilStoreIsLost(storeProbe(AbortSignal.any([signal, loaded.signal])));
+    this.#session.watched(lost).then(
+      () => this.#session.die("the object store is out of reach while shards load"),
+      () => {},
+    );
+    try {
+      await sessionLog.load(claims, signal);
+    } finally {
+      loaded.abort();
+    }
     onLoaded();
     // What was loaded may be meant for another broker by now.
     this.#givingBell.ring();
