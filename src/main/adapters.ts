@@ -11,6 +11,7 @@ import { TcpTransport } from "../host/tcp-transport.ts";
 import { JournalKeyValueStore } from "../kv/journal.ts";
 import { MemoryKeyValueStore } from "../kv/memory.ts";
 import { FolderObjectStore } from "../object-store/folder.ts";
+import { HedgedPuts } from "../object-store/hedged-puts.ts";
 import { MemoryObjectStore } from "../object-store/memory.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
@@ -108,7 +109,7 @@ async function openObjects(
   if (s3 !== undefined) {
     const { openProbedS3 } = await import("./s3-adapter.ts");
     const store = await openProbedS3(s3, host, { prefix: s3.namespace ?? clusterName, brokerId, signal });
-    return { store, close: () => store.close() };
+    return { store: new HedgedPuts(store, host), close: () => store.close() };
   }
   if (dataDir !== undefined) {
     const folder = join(resolve(dataDir), "objects");
