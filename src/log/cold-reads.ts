@@ -32,7 +32,7 @@ const MIB = 1024 * 1024;
 export const objectStoreColdReads: ColdReadSettings = {
   chunkBytes: 4 * MIB,
   getsInFlightMax: 16,
-  // Two thirds of what one core can check and send: producers keep the rest.
+  // A bound on what catch-up takes of network and processor. How it bears on producers is not measured yet.
   bytesPerSecond: 400 * MIB,
   hedgeMsMin: 50,
   readAheadBytes: 16 * MIB,
