@@ -236,7 +236,7 @@ export class SessionLog {
         throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
       },
       enqueue: (item) => this.#flusher.enqueue(item),
-      readExtent: (extent, signal) => walReader.readExtent(extent, signal),
+      readExtent: (...read) => walReader.readExtent(...read),
       monotonicMs: () => clock.monotonicMs(),
     };
   }

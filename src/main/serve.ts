@@ -9,6 +9,7 @@ import { openHttpPort } from "../host/http-port.ts";
 import type { Log } from "../host/log.ts";
 import { createPinoLog } from "../host/pino-log.ts";
 import { PrometheusMetrics } from "../host/prometheus-metrics.ts";
+import { objectStoreColdReads } from "../log/cold-reads.ts";
 import { embeddedLogSettings, type LogSettings } from "../log/log-settings.ts";
 import { type Adapters, openAdapters } from "./adapters.ts";
 import { exampleText } from "./examples.ts";
@@ -43,6 +44,8 @@ function endOnBugs(): void {
 
 /** Flushes that a start may have to read back when each costs a request to S3: few, as checkpoints are cheap beside them. */
 const BUCKET_CHECKPOINT_FLUSHES = 64;
+/** Chunks of the bucket's objects in RAM: a GET costs more than what an embedded store's file does. */
+const BUCKET_READ_CACHE_BYTES = 256 * 1024 * 1024;
 /** Seconds of unspent puts that an idle broker saves up. */
 const BUCKET_PUT_BURST_SECONDS = 10;
 
@@ -50,7 +53,13 @@ const BUCKET_PUT_BURST_SECONDS = 10;
 function logSettings({ s3 }: ServeSettings): LogSettings {
   if (s3 === undefined) return embeddedLogSettings;
   const putBudget = { perSecond: s3.putsPerSecond, burst: s3.putsPerSecond * BUCKET_PUT_BURST_SECONDS };
-  return { ...embeddedLogSettings, putBudget, checkpointFlushes: BUCKET_CHECKPOINT_FLUSHES };
+  return {
+    ...embeddedLogSettings,
+    putBudget,
+    checkpointFlushes: BUCKET_CHECKPOINT_FLUSHES,
+    coldReads: objectStoreColdReads,
+    readCacheBytes: BUCKET_READ_CACHE_BYTES,
+  };
 }
 
 function brokerSettings(settings: ServeSettings): BrokerSettings {
