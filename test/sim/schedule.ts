@@ -99,7 +99,10 @@ class Schedule {
       store: new MemoryObjectStore(),
       swarm,
       hasFaults: () => this.#hasFaults,
-      onServing: (life) => this.#state.onServing(life),
+      // One that was taken over while it recovered has what was committed before, and is refused whatever it does.
+      onServing: (life) => {
+        if (!this.#broker.zombies.has(life)) this.#state.onServing(life);
+      },
     };
     this.#broker = new SimBroker(this.#world);
   }
