@@ -184,6 +184,15 @@ export class Session {
     if (brokenInvariant(error)) this.#onBug(error);
     if (this.signal.aborted) return;
     this.components.log.warn("session ends", { session: this.sessionId, reason: error.message });
+    this.#end(error);
+  }
+
+  /** Ends the session as {@link die} does, but as intended: nobody has to be warned. */
+  end(reason: string): void {
+    if (!this.signal.aborted) this.#end(new Error(reason));
+  }
+
+  #end(error: Error): void {
     this.#controller.abort(error);
     this.#tasks.abort(error);
     void this.#close(error).then((head) => this.#settle({ reason: error, head }));

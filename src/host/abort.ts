@@ -7,3 +7,10 @@ export function longLivedController(): AbortController {
   setMaxListeners(0, controller.signal);
   return controller;
 }
+
+/** A signal that aborts with the first of `signals`, as long-lived as they are: it too takes any number of listeners. */
+export function anySignal(...signals: readonly AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any([...signals]);
+  setMaxListeners(0, signal);
+  return signal;
+}

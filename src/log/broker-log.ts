@@ -6,7 +6,7 @@ import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
 import { type Registration, Session } from "../cluster/session.ts";
 import { readTopics } from "../cluster/topics.ts";
-import { longLivedController } from "../host/abort.ts";
+import { anySignal, longLivedController } from "../host/abort.ts";
 import { sleep, withDeadline } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { brokenInvariant } from "../invariant.ts";
@@ -256,7 +256,7 @@ export class BrokerLog {
       if (this.#serving === sessionLog) this.#tellServing();
     });
     try {
-      await keeper.start(AbortSignal.any([session.signal, signal]));
+      await keeper.start(anySignal(session.signal, signal));
       this.#serving = sessionLog;
       this.#keeper = keeper;
       log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
@@ -324,7 +324,7 @@ export class BrokerLog {
       if (brokenInvariant(error)) throw error;
       this.#parts.cluster.log.warn("the last checkpoint was not written", { session: session.sessionId, error });
     }
-    session.die("the broker stops");
+    session.end("the broker stops");
   }
 }
 

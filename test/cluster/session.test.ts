@@ -4,6 +4,7 @@ import { commitHead, readHead } from "../../src/cluster/head.ts";
 import { decodeSession } from "../../src/cluster/keys.ts";
 import { deleteSessions, findRivalSession, SESSION_TTL_MS, Session } from "../../src/cluster/session.ts";
 import { newSessionId, sessionIdFromBytes, sessionIdToBytes } from "../../src/cluster/session-id.ts";
+import { silentLog } from "../../src/host/log.ts";
 import { InvariantError } from "../../src/invariant.ts";
 import { registration, ScriptedStore, World } from "./world.ts";
 
@@ -143,6 +144,23 @@ describe("the end of a session", () => {
     expect({ reason: end.reason.message, head: end.head }).toEqual({ reason: "first", head: 3 });
     expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
     expect(await world.stored(world.keys.head(session.sessionId))).toBeDefined();
+  });
+
+  it("is warned of, unless it was meant", async () => {
+    const world = new World();
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+    const facts = { life: world.signal, signal: world.signal, onBug: () => {} };
+    const meant = await Session.register({ ...world.components, log }, registration(1), facts);
+    meant.end("the broker stops");
+    meant.die("too late to count");
+    expect((await world.settled(meant.closed)).reason.message).toBe("the broker stops");
+    expect(warnings).toEqual([]);
+    const lost = await Session.register({ ...world.components, log }, registration(1), facts);
+    lost.die("the lease has ended");
+    lost.end("too late to count");
+    expect((await world.settled(lost.closed)).reason.message).toBe("the lease has ended");
+    expect(warnings).toEqual(["session ends"]);
   });
 
   it("lets no broken invariant go unheard, also when it is over already or nobody waits for it", async () => {
