@@ -27,7 +27,7 @@ describe("ApiVersions", () => {
     const { errorCode, apiKeys } = await ask(version);
     expect(errorCode).toBe(0);
     const keys = apiKeys.map(({ apiKey }) => apiKey);
-    expect(keys).toEqual([0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 22, 23, 32, 60, 75]);
+    expect(keys).toEqual([0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 60, 75]);
     for (const { apiKey, minVersion, maxVersion } of apiKeys) {
       const entry = apiTable[apiKey];
       expect(minVersion).toBeGreaterThanOrEqual(entry?.minVersion ?? 0);
