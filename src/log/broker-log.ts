@@ -4,7 +4,7 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
-import { type Registration, Session } from "../cluster/session.ts";
+import { findRivalSession, type Registration, Session } from "../cluster/session.ts";
 import { readTopics } from "../cluster/topics.ts";
 import { anySignal, longLivedController } from "../host/abort.ts";
 import { sleep, withDeadline } from "../host/clock.ts";
@@ -49,6 +49,17 @@ const LAST_STEPS_MS = 8_000;
 const DEREGISTRATION_MS = 4_000;
 /** How often a deleted topic with batches under way is looked at again. */
 const DELETED_TOPIC_RETRY_MS = 100;
+
+/** Another process has registered under this one's broker id. The message is one line for the operator. */
+export class ReplacedError extends Error {
+  override readonly name = "ReplacedError";
+
+  constructor(own: Registration, rival: Registration) {
+    super(
+      `broker ${own.brokerId} at ${own.host}:${own.port} was replaced by another process with this broker id at ${rival.host}:${rival.port}: give each broker its own KAFSCALE_BROKER_ID`,
+    );
+  }
+}
 
 /** A broker's log. `start` resolves when the first session serves; `run` lives until the signal aborts. */
 export class BrokerLog {
@@ -128,12 +139,13 @@ export class BrokerLog {
 
   /**
    * Runs session after session until `signal` aborts, then ends the last one in order: flush, checkpoint, deregister.
-   * Rejects only on a bug, which must end the process.
+   * Rejects only with what must end the process: a bug, or a {@link ReplacedError}.
    */
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
       const served = await this.#runSession(signal);
+      if (!signal.aborted && this.#sessionCount > 0) await this.#endIfReplaced(signal);
       if (signal.aborted) return;
       failures = served ? 0 : failures + 1;
       const backoffMs = Math.min(REGISTER_BACKOFF_MS_MAX, REGISTER_BACKOFF_MS_FIRST * 2 ** failures);
@@ -143,6 +155,16 @@ export class BrokerLog {
 
   get #clock() {
     return this.#parts.cluster.clock;
+  }
+
+  /** Two processes with one broker id would end each other's sessions for ever: the one that lost its own gives way. */
+  async #endIfReplaced(signal: AbortSignal): Promise<void> {
+    const { cluster, registration } = this.#parts;
+    const rival = await findRivalSession(cluster, registration, { signal }).catch((error: unknown) => {
+      if (signal.aborted) return undefined;
+      throw error;
+    });
+    if (rival) throw new ReplacedError(registration, rival);
   }
 
   /** One session from its registration to its end; whether it came to serve. */

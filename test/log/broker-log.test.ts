@@ -143,6 +143,23 @@ it("learns without any traffic that its session was fenced", async () => {
   expect(world.clock.monotonicMs()).toBeLessThan(2_000);
 });
 
+it("ends the older of two processes with one broker id, naming both, and leaves the newer one alone", async () => {
+  const world = new LogWorld();
+  const older = await world.start();
+  const end = older.ended.then(
+    () => "in order",
+    (error: unknown) => String(error),
+  );
+  const newer = await world.start();
+  await newer.createTopic("orders");
+  expect(await world.complete(end)).toMatch(
+    /broker 1 at localhost:9091 was replaced by another process with this broker id at localhost:9091: give each/,
+  );
+  await world.clock.advance(30_000);
+  expect(older.brokerLog.isServing).toBe(false);
+  expect(await newer.append("orders", ["a"])).toBe(0);
+});
+
 it("gives a re-created topic a log of its own that begins at offset 0", async () => {
   const world = new LogWorld();
   const process = await world.start();
