@@ -77,6 +77,8 @@ export class Flusher {
   /** Flushes up to this number are committed. */
   #head = 0;
   #isCommitting = false;
+  /** Whether what is open leaves without waiting for company or a token. */
+  #isHurried = false;
   #isDead = false;
   #cancelTimer: (() => void) | null = null;
   #timerDueMs = 0;
@@ -114,10 +116,17 @@ export class Flusher {
     this.#schedule();
   }
 
+  /** Seals what is open as soon as the pipeline has a place: for a hand-over, which takes no appends until it is committed. */
+  hurry(): void {
+    if (this.#open.length === 0) return;
+    this.#isHurried = true;
+    this.#schedule();
+  }
+
   /** How long the open flush has still to wait. */
   #delayMs(nowMs: number): number {
     const { flushBytes, flushExtentsMax, lingerMinMs, lingerMaxMs } = this.#parts.settings;
-    if (this.#budget.isUnlimited) return 0;
+    if (this.#budget.isUnlimited || this.#isHurried) return 0;
     if (this.#openBytes >= flushBytes || this.#openPartitions.size > flushExtentsMax) return 0;
     const waitedMs = nowMs - this.#openSinceMs;
     const wanted = Math.max(lingerMinMs - waitedMs, this.#budget.waitMs(nowMs));
@@ -144,6 +153,7 @@ export class Flusher {
     if (this.#delayMs(nowMs) <= 0) {
       const slots = this.#parts.settings.flushesInFlightMax - this.#inFlight.length;
       for (const items of this.#takeOpen(slots)) this.#seal(items, nowMs);
+      if (this.#open.length === 0) this.#isHurried = false;
     }
     this.#schedule();
   }

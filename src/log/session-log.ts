@@ -166,6 +166,8 @@ export class SessionLog {
       invariant(shardLog.status === "ready", `shard ${shardLog.shard} is ${shardLog.status} and cannot be given`);
       shardLog.status = "leaving";
     }
+    const hasUncommitted = (shardLog: ShardLog) => [...shardLog.partitions.values()].some((log) => log.hasUncommitted);
+    if (shardLogs.some(hasUncommitted)) this.#flusher.hurry();
     for (const shardLog of shardLogs) {
       for (const partition of shardLog.partitions.values()) await untilCommitted(partition, signal);
     }

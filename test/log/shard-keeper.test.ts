@@ -192,3 +192,26 @@ it("refuses appends with NOT_LEADER_OR_FOLLOWER where a shard has left, and give
   }
   expect(refusals).toEqual(new Set([`code ${ErrorCode.NOT_LEADER_OR_FOLLOWER}`]));
 });
+
+it("lets what is appended to a leaving shard leave at once, however long a flush may wait for company", async () => {
+  const world = new LogWorld();
+  const lingerMaxMs = 5_000;
+  // Tokens are spent by then: without a hand-over the last batch waits for five seconds.
+  const settings = { putBudget: { perSecond: 0.001, burst: 3 }, lingerMaxMs };
+  const first = await world.start({ brokerId: 1, ...settings });
+  const second = await world.start({ brokerId: 2, ...settings });
+  await world.until(() => isPlaced(first, [1, 2]));
+  await first.createTopic("orders", PARTITIONS);
+  const index = Array.from({ length: PARTITIONS }, (_, each) => each).find(
+    (each) => leader([first, second], "orders", each) === first,
+  );
+  if (index === undefined) throw new Error("the first broker leads nothing");
+  for (const value of ["a", "b", "c"]) await first.append("orders", [value], {}, index);
+  const appended = first.partition("orders", index).append(batchOf(["d"]));
+  const startedMs = world.clock.monotonicMs();
+  await world.complete(first.brokerLog.drain(new AbortController().signal));
+  expect(await world.complete(appended)).toMatchObject({ baseOffset: 3 });
+  expect(world.clock.monotonicMs() - startedMs).toBeLessThan(1_000);
+  await world.until(() => second.brokerLog.isSettled);
+  expect(await second.values("orders", 0, index)).toEqual(["0:a", "1:b", "2:c", "3:d"]);
+});
