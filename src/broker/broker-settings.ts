@@ -23,6 +23,8 @@ export interface BrokerSettings {
   readonly requestBudgetBytes: number;
   /** How long a stop hands shards to other brokers; they claim the rest when it has ended. */
   readonly drainTimeoutMs: number;
+  /** How long a broker that gave its shards away goes on to tell clients who has them. */
+  readonly drainNoticeMs: number;
   /** How long a stop waits for requests under way. */
   readonly stopGraceMs: number;
   /** How long a stop waits for its last flush, checkpoint and deregistration; then it leaves without them. */
@@ -40,7 +42,8 @@ export const embeddedBrokerSettings = {
   rack: "",
   requestBudgetBytes: 256 * 1024 * 1024,
   // 25 s together: within the 30 s that Kubernetes gives.
-  drainTimeoutMs: 6_000,
+  drainTimeoutMs: 5_500,
+  drainNoticeMs: 500,
   stopGraceMs: 4_000,
   stopTimeoutMs: 15_000,
   kafka: defaultKafkaSettings,

@@ -13,7 +13,7 @@ import { ControlService } from "../control/control-service.ts";
 import { GroupCoordinator } from "../group/group-coordinator.ts";
 import { longLivedController } from "../host/abort.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
-import { type Clock, withDeadline } from "../host/clock.ts";
+import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
 import type { Random } from "../host/random.ts";
@@ -233,7 +233,8 @@ export class Broker {
 
   /**
    * Stops in order: shards to the other brokers, no new connections, the answers under way, the groups, then flush,
-   * checkpoint and deregistration. Ends within `drainTimeoutMs`, `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
+   * checkpoint and deregistration. Ends within `drainTimeoutMs`,
+   * `drainNoticeMs`, `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
    * Rejects with the broken invariant if one ended the broker meanwhile.
    */
   stop(): Promise<void> {
@@ -264,11 +265,14 @@ export class Broker {
   /** Lets the other brokers take the shards while clients are still served here, and are told who leads. */
   async #drain(): Promise<void> {
     const { log, clock } = this.#components;
-    const { brokerId, drainTimeoutMs } = this.#settings;
+    const { brokerId, drainTimeoutMs, drainNoticeMs } = this.#settings;
     if (!this.#brokerLog?.isServing) return;
     try {
       const brokerLog = this.#brokerLog;
-      await withDeadline(clock, drainTimeoutMs, "drain", this.#tasks.signal, (signal) => brokerLog.drain(signal));
+      const { signal } = this.#tasks;
+      const isTaken = await withDeadline(clock, drainTimeoutMs, "drain", signal, (call) => brokerLog.drain(call));
+      // Clients of the last shards are still told here who leads now, instead of finding a closed port.
+      if (isTaken) await sleep(clock, drainNoticeMs, signal);
     } catch (error) {
       log.warn("not every shard was handed over, the other brokers claim the rest", { broker: brokerId, error });
     }

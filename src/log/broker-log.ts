@@ -103,11 +103,12 @@ export class BrokerLog {
 
   /**
    * Gives every shard to the other brokers, which serve it from then on; before a stop. Resolves when nobody takes any
-   * more, at once without a session; rejects when `signal` aborts.
+   * more, at once without a session, with whether there was anybody; rejects when `signal` aborts.
    */
-  async drain(signal: AbortSignal): Promise<void> {
+  async drain(signal: AbortSignal): Promise<boolean> {
     const serving = this.#serving;
-    if (serving) await this.#keeper?.drain(AbortSignal.any([signal, serving.session.signal]));
+    const keeper = serving && this.#keeper;
+    return keeper ? await keeper.drain(AbortSignal.any([signal, serving.session.signal])) : false;
   }
 
   /**

@@ -115,13 +115,13 @@ export class ShardKeeper {
 
   /**
    * Gives every shard to the other brokers, while it is served until the moment it goes. Resolves when none is left that
-   * anybody takes; rejects when `signal` aborts.
+   * anybody takes, with whether there was anybody; rejects when `signal` aborts.
    */
-  async drain(signal: AbortSignal): Promise<void> {
+  async drain(signal: AbortSignal): Promise<boolean> {
     const { feed } = this.#parts;
-    if (!this.#others(feed.current).some(({ isDraining }) => !isDraining)) return;
+    if (!this.#others(feed.current).some(({ isDraining }) => !isDraining)) return false;
     const revision = await this.#session.markDraining({ signal });
-    if (revision === undefined) return;
+    if (revision === undefined) return false;
     await feed.waitFor("sessions", revision, { signal });
     await this.#tellPeers(revision, signal);
     this.#isDraining = true;
@@ -130,6 +130,7 @@ export class ShardKeeper {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       this.#givingBell.ring();
     });
+    return true;
   }
 
   /** Until the other brokers know of the drain, or a moment has passed: who does not know gives shards back at worst. */

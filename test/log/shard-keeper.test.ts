@@ -148,13 +148,15 @@ it("drains a broker before its stop: every shard is served elsewhere while it st
   await world.until(() => isPlaced(first, [1, 2]));
   await first.createTopic("orders", PARTITIONS);
   await appendToAll([first, second], "a");
-  await world.complete(first.brokerLog.drain(new AbortController().signal));
+  expect(await world.complete(first.brokerLog.drain(new AbortController().signal))).toBe(true);
   expect(first.brokerLog.isServing).toBe(true);
   await world.until(() => second.brokerLog.isSettled);
   await appendToAll([second], "b");
   await first.stop();
   expect(owned(second)).toEqual({ 2: SHARD_COUNT });
   expect(await valuesOfAll([second])).toEqual(new Set(["0:a,1:b"]));
+  // With nobody left to take them, nothing is given away.
+  expect(await world.complete(second.brokerLog.drain(new AbortController().signal))).toBe(false);
 });
 
 it("refuses appends with NOT_LEADER_OR_FOLLOWER where a shard has left, and gives no offset twice", async () => {
