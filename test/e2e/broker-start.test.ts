@@ -21,7 +21,7 @@ describe("kafscale serve", () => {
   it.each([
     [
       { KAFSCALE_S3_BUCKET: "prod" },
-      /^kafscale: KAFSCALE_S3_BUCKET is set, and this build has only the embedded stores/,
+      /^kafscale: KAFSCALE_S3_BUCKET is set and KAFSCALE_S3_REGION is not: set the region of the bucket$/m,
     ],
     [{ KAFSCALE_PRODUCE_SYNC_FLUSH: "false" }, /^kafscale: KAFSCALE_PRODUCE_SYNC_FLUSH is false: there is no mode/],
     [{ KAFSCALE_BROKER_ID: "seven" }, /^kafscale: KAFSCALE_BROKER_ID is "seven": it has to be a whole number/],
