@@ -28,6 +28,7 @@ export class BrokerProcess {
   readonly kafkaPort: number;
   readonly metricsPort: number;
   readonly #options: BrokerProcessOptions;
+  readonly #earlier: RunningProgram[] = [];
   #program: RunningProgram;
 
   private constructor(kafkaPort: number, metricsPort: number, options: BrokerProcessOptions) {
@@ -54,6 +55,11 @@ export class BrokerProcess {
     return this.#program;
   }
 
+  /** What every process of this broker has written, the ended ones first. */
+  get output(): string {
+    return [...this.#earlier, this.#program].map(({ stdout, stderr }) => stdout + stderr).join("");
+  }
+
   /** Ends the process as a power cut would: no handler runs. */
   async killHard(): Promise<void> {
     this.#program.kill();
@@ -62,6 +68,7 @@ export class BrokerProcess {
 
   /** Starts the process again after it ended. */
   async restart(): Promise<void> {
+    this.#earlier.push(this.#program);
     this.#program = this.#launch();
     await this.#waitUntilReady();
   }

@@ -97,11 +97,17 @@ export class S3Server {
     return this.#program;
   }
 
-  /** Ends the process and starts it again, with other keys: the old ones are refused from then on. */
-  async restart(keys: S3Keys): Promise<void> {
+  /** Ends the process and starts it again, perhaps with other keys: the old ones are refused from then on. */
+  async restart(keys: S3Keys = s3Access): Promise<void> {
     await this.#program.stop("SIGTERM", 20_000);
     this.#program = this.#launch(keys);
     await this.#waitUntilReady();
+  }
+
+  /** Ends the process where it stands; {@link restart} starts it again on what it stored. */
+  async killHard(): Promise<void> {
+    this.#program.kill();
+    await this.#program.waitForEnd(10_000);
   }
 
   async stop(): Promise<void> {

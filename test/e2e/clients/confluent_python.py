@@ -116,4 +116,73 @@ def stream(call):
     out.flush()
 
 
-{"produce": produce, "consume": consume, "member": member, "stream": stream}[sys.argv[1]](json.loads(sys.stdin.readline()))
+def spread(call):
+    """Produces to every partition in turn at a steady pace until SIGTERM, acknowledged or not. Prints for each record its
+    partition, its number there, when it was sent and answered, and its offset or the error."""
+    is_ending = []
+    signal.signal(signal.SIGTERM, lambda *_: is_ending.append(True))
+    producer = Producer({
+        "bootstrap.servers": call["bootstrap"],
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "delivery.timeout.ms": 90000,
+        "socket.timeout.ms": call["requestTimeoutMs"],
+        "request.timeout.ms": call["requestTimeoutMs"],
+        "retry.backoff.ms": 50,
+        "retry.backoff.max.ms": 200,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 200,
+    })
+    out = sys.stdout
+
+    def report(error, message):
+        _, partition, number = message.key().decode().split("/")
+        end = time.time() * 1000
+        sent = end - (message.latency() or 0) * 1000
+        outcome = error.name() if error else message.offset()
+        out.write("%s %s %.0f %.0f %s\n" % (partition, number, sent, end, outcome))
+
+    numbers = [0] * call["partitionCount"]
+    start = time.monotonic()
+    total = 0
+    while not is_ending:
+        while total < (time.monotonic() - start) * call["recordsPerSecond"]:
+            partition = total % len(numbers)
+            key = "%s/%d/%d" % (call["prefix"], partition, numbers[partition])
+            numbers[partition] += 1
+            total += 1
+            producer.produce(call["topic"], key=key, value=key * 4, partition=partition, on_delivery=report)
+        producer.poll(0.01)
+        out.flush()
+    producer.flush(60)
+    out.flush()
+
+
+def follow(call):
+    """Reads a topic as a member of a group until SIGTERM. Prints each assignment, and of each record where it is, its key
+    and when it came."""
+    is_leaving = []
+    signal.signal(signal.SIGTERM, lambda *_: is_leaving.append(True))
+    consumer = Consumer({
+        "bootstrap.servers": call["bootstrap"],
+        "group.id": call["group"],
+        "auto.offset.reset": "earliest",
+        "check.crcs": True,
+        "auto.commit.interval.ms": 500,
+        "fetch.wait.max.ms": 100,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 200,
+    })
+    out = sys.stdout
+    consumer.subscribe([call["topic"]], on_assign=lambda *_: out.write("assigned\n"))
+    while not is_leaving:
+        for message in consumer.consume(1000, 0.05):
+            if not message.error():
+                facts = (message.partition(), message.offset(), message.key().decode(), time.time() * 1000)
+                out.write("%d %d %s %.0f\n" % facts)
+        out.flush()
+    consumer.close()
+
+
+{"produce": produce, "consume": consume, "member": member, "follow": follow, "spread": spread,
+ "stream": stream}[sys.argv[1]](json.loads(sys.stdin.readline()))
