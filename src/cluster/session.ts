@@ -192,10 +192,10 @@ export class Session {
     if (!this.signal.aborted) this.#end(new Error(reason));
   }
 
-  #end(error: Error): void {
-    this.#controller.abort(error);
-    this.#tasks.abort(error);
-    void this.#close(error).then((head) => this.#settle({ reason: error, head }));
+  #end(reason: Error): void {
+    this.#controller.abort(reason);
+    this.#tasks.abort(reason);
+    void this.#close(reason).then((head) => this.#settle({ reason, head }));
   }
 
   /** Gives `work` back. A broken invariant in it ends the session, even when nobody waits for the work any more. */

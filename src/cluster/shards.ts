@@ -1,6 +1,7 @@
 // Ownership of shards: reading who owns what, claiming what nobody alive owns, and noting in a claim what the owner's
 // checkpoint made unnecessary. A claim compares everything it was derived from; what it lost is never fought for.
 // Refuses a shard whose last owner left no head: that is corruption, and 0 would lose records.
+import { brokenInvariant } from "../invariant.ts";
 import type { Revision } from "../kv/key-value-store.ts";
 import type { LeaderEpoch } from "../topic-partition.ts";
 import { untilAnswered } from "./attempts.ts";
@@ -194,6 +195,7 @@ async function readDeadSession(
     return { sessionId, head, checkpoint: await options.loadCheckpoint(sessionId, objectKey, options) };
   } catch (error) {
     options.signal.throwIfAborted();
+    if (brokenInvariant(error)) throw error;
     return new Error(`checkpoint ${objectKey} of session ${sessionId} cannot be read`, { cause: error });
   }
 }

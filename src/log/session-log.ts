@@ -117,6 +117,8 @@ export class SessionLog {
     for (const claim of claims) {
       const shardLog = new ShardLog(claim);
       const before = this.#shards.get(claim.shard);
+      const isNew = !before || before.status === "failed" || before.claim.claim.epoch < claim.claim.epoch;
+      invariant(isNew, `shard ${claim.shard} is loaded twice under epoch ${claim.claim.epoch}`);
       // A failed one stays what it is for clients until it is readable.
       if (before?.status !== "failed") this.#shards.set(claim.shard, shardLog);
       before?.wake();
@@ -178,7 +180,9 @@ export class SessionLog {
     // A checkpoint under way may have been taken before the last commit; the one after it was not.
     while (shardLogs.some(isMissing)) {
       this.#hasChanged = true;
-      await this.checkpoint(signal);
+      // A drain that is cut short must not leave a checkpoint half in force: the last one comes after it.
+      await this.checkpoint(this.session.signal);
+      signal.throwIfAborted();
     }
     return shardLogs.map((shardLog) => ({
       stored: shardLog.claim,

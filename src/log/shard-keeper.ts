@@ -8,6 +8,7 @@ import type { ImageFeed } from "../cluster/image-feed.ts";
 import { PeerError, type Peers } from "../cluster/peers.ts";
 import { placement } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
+import type { SessionId } from "../cluster/session-id.ts";
 import type { LoadCheckpoint, StoredClaim } from "../cluster/shard-claim.ts";
 import { claimableShards, claimShards, misplacedShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
 import { Bell } from "../host/bell.ts";
@@ -39,8 +40,8 @@ const HAND_OVER_PAUSE_MS = 2_000;
 const FAILED_SHARD_RETRY_MS = 60_000;
 /** How long a drain waits for the other brokers to see it. */
 const DRAIN_NOTICE_MS = 2_000;
-/** Pause after a hand-over that its receiver would not take. */
-const RECEIVER_PAUSE_MS = 500;
+/** How long nothing is offered to a receiver that did not answer; the others get theirs meanwhile. */
+const RECEIVER_PAUSE_MS = 1_000;
 
 /** The shards of one session. */
 export class ShardKeeper {
@@ -55,7 +56,10 @@ export class ShardKeeper {
   /** Shards whose last owner left something unreadable: nobody may claim them before it is mended. */
   readonly #refused = new Set<number>();
   #isSettled = false;
+  #isRetrying = false;
   #isDraining = false;
+  /** Receivers that did not answer, and until when nothing is offered to them. */
+  readonly #pausedUntilMs = new Map<SessionId, number>();
   #onDrained: (() => void) | null = null;
 
   constructor(components: ShardKeeperComponents) {
@@ -165,15 +169,16 @@ export class ShardKeeper {
   }
 
   async #claimLoop(signal: AbortSignal): Promise<void> {
-    let retryAtMs = this.#clock.monotonicMs() + FAILED_SHARD_RETRY_MS;
+    let retryAtMs: number | undefined;
     for (;;) {
-      const isWaiting = this.#refused.size > 0 || this.#failedShards().length > 0;
-      await this.#claimsBell.wait(signal, isWaiting ? Math.max(0, retryAtMs - this.#clock.monotonicMs()) : undefined);
-      if (this.#clock.monotonicMs() >= retryAtMs) {
-        retryAtMs = this.#clock.monotonicMs() + FAILED_SHARD_RETRY_MS;
+      const hasFailed = this.#refused.size > 0 || this.#failedShards().length > 0;
+      retryAtMs = hasFailed ? (retryAtMs ?? this.#clock.monotonicMs() + FAILED_SHARD_RETRY_MS) : undefined;
+      const waitMs = retryAtMs === undefined ? undefined : Math.max(0, retryAtMs - this.#clock.monotonicMs());
+      await this.#claimsBell.wait(signal, waitMs);
+      if (retryAtMs !== undefined && this.#clock.monotonicMs() >= retryAtMs) {
+        retryAtMs = undefined;
         this.#refused.clear();
-        const failed = this.#failedShards().map(({ claim }) => claim);
-        if (failed.length > 0) await this.#load(failed, signal);
+        this.#retryFailed();
       }
       if (!this.#isDraining) await this.#claim(signal);
       await this.#endIfRobbed(signal);
@@ -181,6 +186,17 @@ export class ShardKeeper {
       // A load may take as long as the store is away; dead brokers' shards are claimed meanwhile.
       if (claims.length > 0) this.#tasks.spawn("load of shards", (taskSignal) => this.#load(claims, taskSignal));
     }
+  }
+
+  /** In the background, once at a time: one object that never answers must hold nobody else up. */
+  #retryFailed(): void {
+    const failed = this.#failedShards().map(({ claim }) => claim);
+    if (failed.length === 0 || this.#isRetrying) return;
+    this.#isRetrying = true;
+    this.#tasks.spawn("load of failed shards", async (signal) => {
+      await this.#load(failed, signal);
+      this.#isRetrying = false;
+    });
   }
 
   #failedShards(): ShardLog[] {
@@ -193,7 +209,9 @@ export class ShardKeeper {
     const { brokerId, components } = this.#session;
     const shards = claimableShards(feed.current, brokerId).filter((shard) => !this.#refused.has(shard));
     if (shards.length === 0) return;
-    const { claimed, refused } = await claimShards(this.#session, { shards, loadCheckpoint, signal });
+    const { claimed, refused } = await this.#whileStoreIsReached(signal, () =>
+      claimShards(this.#session, { shards, loadCheckpoint, signal }),
+    );
     for (const { shard, reason } of refused) {
       this.#refused.add(shard);
       components.log.error("shard refused", { shard, reason });
@@ -219,27 +237,36 @@ export class ShardKeeper {
   /** Claims that name the session under an epoch not loaded yet, from here on counted as loaded. */
   #takeNew(): StoredClaim[] {
     const claims = shardsToLoad(this.#parts.feed.current.claims(), this.#session.sessionId, this.#epochs);
-    for (const { shard, claim } of claims) this.#epochs.set(shard, claim.epoch);
+    for (const { shard, claim } of claims) this.#noteEpoch(shard, claim.epoch);
     return claims;
   }
 
-  /** Loads claims. A broker that has lost the store meanwhile must not keep shards that it cannot load. */
+  /** Only up: the answer to a hand-over may come after its receiver has given the shard back and it was loaded again. */
+  #noteEpoch(shard: number, epoch: LeaderEpoch): void {
+    this.#epochs.set(shard, Math.max(epoch, this.#epochs.get(shard) ?? 0));
+  }
+
   async #load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
-    const { sessionLog, storeProbe, onLoaded } = this.#parts;
-    const loaded = new AbortController();
-    const lost = untilStoreIsLost(storeProbe(AbortSignal.any([signal, loaded.signal])));
+    await this.#whileStoreIsReached(signal, () => this.#parts.sessionLog.load(claims, signal));
+    this.#parts.onLoaded();
+    // What was loaded may be meant for another broker by now, and what failed is to be tried again.
+    this.#givingBell.ring();
+    this.#claimsBell.ring();
+  }
+
+  /** A broker that has lost the store must neither hold shards that it cannot load nor keep others from claiming them. */
+  async #whileStoreIsReached<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const done = new AbortController();
+    const lost = untilStoreIsLost(this.#parts.storeProbe(AbortSignal.any([signal, done.signal])));
     this.#session.watched(lost).then(
-      () => this.#session.die("the object store is out of reach while shards load"),
+      () => this.#session.die("the object store is out of reach while shards are claimed or loaded"),
       () => {},
     );
     try {
-      await sessionLog.load(claims, signal);
+      return await work();
     } finally {
-      loaded.abort();
+      done.abort();
     }
-    onLoaded();
-    // What was loaded may be meant for another broker by now.
-    this.#givingBell.ring();
   }
 
   /** Until the image shows the newest of `claims`. */
@@ -253,12 +280,14 @@ export class ShardKeeper {
     for (;;) {
       const batch = this.#nextBatch();
       if (!batch) {
-        if (this.#isDraining) this.#onDrained?.();
-        await this.#givingBell.wait(signal);
+        const isWaiting = this.#pausedUntilMs.size > 0;
+        if (this.#isDraining && !isWaiting) this.#onDrained?.();
+        await this.#givingBell.wait(signal, isWaiting ? RECEIVER_PAUSE_MS : undefined);
         continue;
       }
       const isEmpty = batch.shardLogs.every((shardLog) => shardLog.isEmpty);
-      if (!(await this.#give(batch, signal))) await sleep(this.#clock, RECEIVER_PAUSE_MS, signal);
+      const isGiven = await this.#give(batch, signal);
+      if (!isGiven) this.#pausedUntilMs.set(batch.receiver.sessionId, this.#clock.monotonicMs() + RECEIVER_PAUSE_MS);
       else if (!isEmpty && !this.#isDraining) await sleep(this.#clock, HAND_OVER_PAUSE_MS, signal);
     }
   }
@@ -268,9 +297,11 @@ export class ShardKeeper {
     const { feed, sessionLog } = this.#parts;
     const ready = sessionLog.shards.filter(({ status }) => status === "ready").map(({ shard }) => shard);
     if (!this.#parts.peers) return undefined;
+    const nowMs = this.#clock.monotonicMs();
+    for (const [sessionId, untilMs] of this.#pausedUntilMs) if (untilMs <= nowMs) this.#pausedUntilMs.delete(sessionId);
     for (const [sessionId, shards] of misplacedShards(feed.current, ready, this.#session.brokerId)) {
       const receiver = feed.current.session(sessionId);
-      if (!receiver) continue;
+      if (!receiver || this.#pausedUntilMs.has(sessionId)) continue;
       const shardLogs = shards.flatMap((shard) => sessionLog.shard(shard) ?? []);
       const empty = shardLogs.filter((shardLog) => shardLog.isEmpty);
       return { receiver, shardLogs: (empty.length > 0 ? empty : shardLogs).slice(0, BATCH_SHARDS) };
@@ -287,7 +318,7 @@ export class ShardKeeper {
     for (const shardLog of shardLogs) shardLog.status = isWanted ? "offered" : "ready";
     if (!isWanted) return false;
     const { given, kept } = await handOver(this.#session, prepared, { receiver, signal });
-    for (const { shard, claim } of given) this.#epochs.set(shard, claim.epoch);
+    for (const { shard, claim } of given) this.#noteEpoch(shard, claim.epoch);
     const refused = new Set(kept);
     if (kept.length > 0) {
       const mine = prepared.filter(({ stored }) => refused.has(stored.shard));

@@ -182,7 +182,8 @@ export class WalReader {
       } catch (error) {
         signal.throwIfAborted();
         // Waiting mends neither of these; a bug must not be taken for a slow store.
-        if (error instanceof ObjectStoreError && (error.kind === "not-found" || error.kind === "denied")) throw error;
+        // Refused rights are no damage: who watches the store ends the session, and another broker takes over.
+        if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
         if (brokenInvariant(error)) throw error;
         log.warn("read failed, trying again", { what, error });
         await sleep(clock, RETRY_PAUSE_MS, signal);

@@ -55,6 +55,16 @@ function withTxns(kv: KeyValueStore, applied: (txn: Txn) => Promise<void>): KeyV
   };
 }
 
+/** Whether a process serves a partition now. */
+function canAppend(process: LogProcess, index: number): boolean {
+  try {
+    process.partition("orders", index);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function appendToAll(processes: readonly LogProcess[], value: string): Promise<void> {
   for (let index = 0; index < PARTITIONS; index++) {
     await leader(processes, "orders", index).append("orders", [value], {}, index);
@@ -139,6 +149,55 @@ it("loses nothing when shards are given while a checkpoint rewrites their claims
   await world.until(() => isPlaced(first, [1, 2]) && again.brokerLog.isSettled);
   await appendToAll([first, again], "c");
   expect(await valuesOfAll([first, again])).toEqual(new Set(["0:a,1:b,2:c"]));
+});
+
+it("loses nothing when a hand-over is answered after its receiver has given the shard back", async () => {
+  const world = new LogWorld();
+  const held = { giver: "none", claim: "none" };
+  world.kv = withTxns(world.memoryKv, async ({ compare, then }) => {
+    const isHandOver = compare[0]?.key === held.giver && compare.at(-1)?.key.startsWith(world.keys.sessions);
+    if (!isHandOver || !then.some(({ key }) => key === held.claim)) return;
+    // Slow, and still an answer.
+    await sleep(world.clock, 2_500, new AbortController().signal);
+  });
+  const first = await world.start({ brokerId: 1 });
+  const { topicId } = await first.createTopic("orders", PARTITIONS);
+  const index = Array.from({ length: PARTITIONS }, (_, at) => at).find(
+    (at) => ownerFor(shardOf(topicId, at), [1, 2]) === 2,
+  ) as number;
+  const shard = shardOf(topicId, index);
+  await first.append("orders", ["a"], {}, index);
+  held.claim = world.keys.claim(shard);
+  const giver = first.feed.current.claim(shard)?.claim.sessionId ?? "";
+  held.giver = world.keys.session(giver);
+  const second = await world.start({ brokerId: 2 });
+  const ownerId = () => first.feed.current.ownerOf(shard)?.brokerId;
+  await world.until(() => ownerId() === 2);
+  const drained = second.brokerLog.drain(new AbortController().signal);
+  await world.until(() => ownerId() === 1 && canAppend(first, index));
+  await first.append("orders", ["b"], {}, index);
+  await first.append("orders", ["c"], {}, index);
+  await world.complete(drained);
+  await world.pass(5_000);
+  // Any change makes the first one look at all claims again.
+  const third = await world.start({ brokerId: 3 });
+  await world.until(() => isPlaced(first, [1, 3]) && third.brokerLog.isSettled);
+  expect(await leader([first, third], "orders", index).values("orders", 0, index)).toEqual(["0:a", "1:b", "2:c"]);
+});
+
+it("hands shards over to a broker that answers while another one does not", async () => {
+  const world = new LogWorld();
+  const processes = [1, 2, 3].map((brokerId) => world.start({ brokerId }));
+  const [first, second, third] = (await world.complete(Promise.all(processes))) as [LogProcess, LogProcess, LogProcess];
+  await world.until(() => isPlaced(first, [1, 2, 3]));
+  const before = owned(third)[3] ?? 0;
+  world.running.delete(2);
+  const drained = first.brokerLog.drain(new AbortController().signal).catch(() => false);
+  await world.until(() => (owned(third)[3] ?? 0) > before + 100);
+  expect(owned(second)[1]).toBeGreaterThan(0);
+  world.running.set(2, second);
+  expect(await world.complete(drained)).toBe(true);
+  expect(owned(second)[1]).toBeUndefined();
 });
 
 it("drains a broker before its stop: every shard is served elsewhere while it still answers", async () => {
