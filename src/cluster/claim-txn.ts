@@ -9,7 +9,7 @@ import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
 import type { CheckpointFacts, ShardClaim, StoredClaim } from "./shard-claim.ts";
 
-/** 30 shards, two compares for each of 16 dead sessions and the own session make 63 of 64 entries. */
+/** 30 shards, two compares for each of 16 dead sessions, the own session and a receiver make 64 of 64 entries. */
 const SHARDS_MAX = 30;
 const DEAD_SESSIONS_MAX = 16;
 /** Half of what a request may carry, keys and compares left aside. */
@@ -21,6 +21,12 @@ export interface DeadSession {
   /** Read after the key was seen absent: final. */
   readonly head: { readonly n: number; readonly modRevision: Revision };
   readonly checkpoint: CheckpointFacts | undefined;
+}
+
+/** A live session that is to receive shards. */
+export interface Receiver {
+  readonly sessionId: SessionId;
+  readonly createRevision: Revision;
 }
 
 /** A claim to be written. */
@@ -38,10 +44,18 @@ interface ClaimOutcome {
   readonly lost: number[];
 }
 
-/** What a refused transaction was made of, and what its else branch read: own session, dead ones, claims. */
+/** What one call writes claims under. */
+interface WriteOptions {
+  /** Has to be alive when the claims are written. */
+  readonly receiver?: Receiver | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What a refused transaction was made of, and what its else branch read: own session, dead ones, claims, receiver. */
 interface RefusedClaim {
   readonly batch: readonly EncodedClaim[];
   readonly dead: readonly DeadSession[];
+  readonly receiver: Receiver | undefined;
   readonly results: readonly (KeyValue | undefined)[];
 }
 
@@ -56,12 +70,12 @@ interface EncodedClaim extends PlannedClaim {
 export async function writeClaims(
   session: Session,
   planned: readonly PlannedClaim[],
-  { signal }: { readonly signal: AbortSignal },
+  options: WriteOptions,
 ): Promise<{ readonly written: StoredClaim[]; readonly lost: number[] }> {
   const written: StoredClaim[] = [];
   const lost: number[] = [];
   const encoded = planned.map((plan) => ({ ...plan, value: encodeClaim(plan.claim) }));
-  for (const batch of batches(encoded)) await writeBatch(session, batch, { written, lost, signal });
+  for (const batch of batches(encoded)) await writeBatch(session, batch, { written, lost, ...options });
   return { written, lost };
 }
 
@@ -91,18 +105,19 @@ function* batches(planned: readonly EncodedClaim[]): Iterable<EncodedClaim[]> {
 async function writeBatch(
   session: Session,
   first: readonly EncodedClaim[],
-  outcome: ClaimOutcome & { readonly signal: AbortSignal },
+  outcome: ClaimOutcome & WriteOptions,
 ): Promise<void> {
+  const { receiver } = outcome;
   let batch = first;
   while (batch.length > 0) {
     const dead = [...new Map(batch.flatMap((plan) => (plan.dead ? [[plan.dead.sessionId, plan.dead]] : []))).values()];
-    const txn = claimTxn(session, batch, dead);
+    const txn = claimTxn(session, batch, { dead, receiver });
     const result = await txnUntilAnswered(session.components, { what: "claim of shards", signal: outcome.signal }, txn);
     if (result.succeeded) {
       for (const plan of batch) outcome.written.push(storedClaim(plan, result.revision));
       return;
     }
-    const rest = stillPossible({ batch, dead, results: result.results }, outcome);
+    const rest = stillPossible({ batch, dead, receiver, results: result.results }, outcome);
     if (result.results[0]?.createRevision !== session.createRevision) {
       throw new SessionFencedError(
         `session ${session.sessionId} was gone before it could write ${batch.length} claims`,
@@ -113,7 +128,11 @@ async function writeBatch(
   }
 }
 
-function claimTxn(session: Session, batch: readonly EncodedClaim[], dead: readonly DeadSession[]): Txn {
+function claimTxn(
+  session: Session,
+  batch: readonly EncodedClaim[],
+  { dead, receiver }: Pick<RefusedClaim, "dead" | "receiver">,
+): Txn {
   const { keys } = session.components;
   const ownKey = keys.session(session.sessionId);
   const compare: Compare[] = [{ key: ownKey, target: "create", equals: session.createRevision }];
@@ -127,12 +146,22 @@ function claimTxn(session: Session, batch: readonly EncodedClaim[], dead: readon
     compare.push({ key: keys.claim(shard), target: "mod", equals: modRevision });
     otherwise.push({ type: "get", key: keys.claim(shard) });
   }
+  if (receiver) {
+    const key = keys.session(receiver.sessionId);
+    compare.push({ key, target: "create", equals: receiver.createRevision });
+    otherwise.push({ type: "get", key });
+  }
   const then = batch.map(({ shard, value }): Operation => ({ type: "put", key: keys.claim(shard), value }));
   return { compare, then, otherwise };
 }
 
 /** Sorts out what a refused transaction read: what landed by an earlier copy, what is lost, what to try again. */
-function stillPossible({ batch, dead, results }: RefusedClaim, outcome: ClaimOutcome): EncodedClaim[] {
+function stillPossible(
+  { batch, dead, receiver, results }: RefusedClaim,
+  outcome: ClaimOutcome,
+): EncodedClaim[] {
+  const isReceiverGone =
+    receiver !== undefined && results[1 + 2 * dead.length + batch.length]?.createRevision !== receiver.createRevision;
   const lostSessions = new Set<SessionId>();
   for (const [index, { sessionId, head }] of dead.entries()) {
     const isAlive = results[1 + 2 * index] !== undefined;
@@ -145,7 +174,10 @@ function stillPossible({ batch, dead, results }: RefusedClaim, outcome: ClaimOut
     const isChanged = (entry?.modRevision ?? 0) !== plan.modRevision;
     if (entry && isChanged && Buffer.from(entry.value).equals(plan.value)) {
       outcome.written.push(storedClaim(plan, entry.modRevision));
-    } else if (isChanged || (plan.dead && lostSessions.has(plan.dead.sessionId))) outcome.lost.push(plan.shard);
+      continue;
+    }
+    const isLost = isChanged || isReceiverGone || (plan.dead && lostSessions.has(plan.dead.sessionId));
+    if (isLost) outcome.lost.push(plan.shard);
     else rest.push(plan);
   }
   return rest;

@@ -111,6 +111,16 @@ export class MetadataImage {
     return this.#content.sessions.get(sessionId);
   }
 
+  /** The live session of a broker, the newest should it have two. */
+  sessionOf(brokerId: number): LiveSession | undefined {
+    return this.#newestSessions().find((session) => session.brokerId === brokerId);
+  }
+
+  /** All live sessions. */
+  sessions(): Iterable<LiveSession> {
+    return this.#content.sessions.values();
+  }
+
   /** The stored claim of a shard, whether or not its owner lives. */
   claim(shard: number): StoredClaim | undefined {
     return this.#content.claims.get(shard);

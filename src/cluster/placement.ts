@@ -47,6 +47,18 @@ export function ownerFor(shard: number, brokerIds: readonly number[]): number | 
   return owner;
 }
 
+/** The last placement computed: asked for again at every change of the image, and it changes with the brokers alone. */
+let placed: { readonly key: string; readonly owners: readonly (number | undefined)[] } = { key: "", owners: [] };
+
+/** {@link ownerFor} of every shard, by shard. */
+export function placement(brokerIds: readonly number[]): readonly (number | undefined)[] {
+  const key = brokerIds.join();
+  if (placed.key !== key || placed.owners.length === 0) {
+    placed = { key, owners: Array.from({ length: SHARD_COUNT }, (_, shard) => ownerFor(shard, brokerIds)) };
+  }
+  return placed.owners;
+}
+
 function weightOf(brokerId: number, shard: number): bigint {
   const input = Buffer.alloc(8);
   input.writeInt32BE(brokerId, 0);

@@ -5,7 +5,7 @@ import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import { invariant } from "../invariant.ts";
-import { KvError, type LeaseId, type Revision } from "../kv/key-value-store.ts";
+import { KvError, type LeaseId, type Revision, type Txn } from "../kv/key-value-store.ts";
 import { callOnce, isTransient, txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import { decodeHead, decodeSession, encodeHead, encodeSession, type SessionRecord } from "./keys.ts";
@@ -141,6 +141,22 @@ export class Session {
   advanceHead(head: CommittedHead): void {
     invariant(head.n >= this.#head.n, `the head went from ${this.#head.n} back to ${head.n}`);
     this.#head = head;
+  }
+
+  /**
+   * Says that the broker gives its shards away and takes none.
+   * @returns the revision from which images show it; undefined when the session is gone
+   */
+  async markDraining({ signal }: { readonly signal: AbortSignal }): Promise<Revision | undefined> {
+    const { components, createRevision, leaseId } = this;
+    const key = components.keys.session(this.sessionId);
+    const value = encodeSession({ ...this.registration, isDraining: true });
+    const txn: Txn = {
+      compare: [{ key, target: "create", equals: createRevision }],
+      then: [{ type: "put", key, value, lease: leaseId }],
+    };
+    const result = await txnUntilAnswered(components, { what: "mark of a drain", signal }, txn);
+    return result.succeeded ? result.revision : undefined;
   }
 
   /** Ends the session: deletes its key, then reads its head. Only the first call counts. */

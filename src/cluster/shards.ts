@@ -9,7 +9,7 @@ import type { ClusterComponents } from "./cluster-components.ts";
 import { readCheckpointPointer, readHead } from "./head.ts";
 import type { MetadataImage } from "./image.ts";
 import { decodeClaim } from "./keys.ts";
-import { ownerFor, SHARD_COUNT } from "./placement.ts";
+import { placement, SHARD_COUNT } from "./placement.ts";
 import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
 import type { LoadCheckpoint, PrevTerm, SectionBase, SectionPlace, ShardClaim, StoredClaim } from "./shard-claim.ts";
@@ -113,12 +113,31 @@ export function afterCheckpoint(
 
 /** The shards that `brokerId` should own and that nobody alive owns, as far as the image knows. */
 export function claimableShards(image: MetadataImage, brokerId: number): number[] {
-  const brokerIds = image.placementBrokerIds();
+  const owners = placement(image.placementBrokerIds());
   const shards: number[] = [];
   for (let shard = 0; shard < SHARD_COUNT; shard += 1) {
-    if (!image.ownerOf(shard) && ownerFor(shard, brokerIds) === brokerId) shards.push(shard);
+    if (owners[shard] === brokerId && !image.ownerOf(shard)) shards.push(shard);
   }
   return shards;
+}
+
+/** Shards of `owned` that another live broker should own, by the session to give them to. */
+export function misplacedShards(
+  image: MetadataImage,
+  owned: Iterable<number>,
+  brokerId: number,
+): ReadonlyMap<SessionId, readonly number[]> {
+  const owners = placement(image.placementBrokerIds());
+  const byReceiver = new Map<SessionId, number[]>();
+  for (const shard of owned) {
+    const target = owners[shard];
+    const receiver = target === undefined || target === brokerId ? undefined : image.sessionOf(target);
+    if (!receiver) continue;
+    const shards = byReceiver.get(receiver.sessionId) ?? [];
+    shards.push(shard);
+    byReceiver.set(receiver.sessionId, shards);
+  }
+  return byReceiver;
 }
 
 /**
@@ -196,6 +215,7 @@ function takeOver(sessionId: SessionId, stored: StoredClaim, dead: DeadSession):
   return { shard, modRevision, dead, claim: { sessionId, epoch: claim.epoch + 1, base: startsFrom, prev } };
 }
 
-function sectionBase({ objectKey, position, length }: SectionPlace, sessionId: SessionId, n: number): SectionBase {
+/** A section as the base of a claim: it holds everything of the shard in the flushes of `sessionId` up to `n`. */
+export function sectionBase({ objectKey, position, length }: SectionPlace, sessionId: SessionId, n: number): SectionBase {
   return { objectKey, position, length, sessionId, n };
 }

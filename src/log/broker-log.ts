@@ -3,10 +3,8 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
+import type { Peers } from "../cluster/peers.ts";
 import { type Registration, Session } from "../cluster/session.ts";
-import type { StoredClaim } from "../cluster/shard-claim.ts";
-import { claimableShards, claimShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
-import { readTopics } from "../cluster/topics.ts";
 import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
@@ -20,6 +18,7 @@ import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import { SessionLog } from "./session-log.ts";
+import { ShardKeeper } from "./shard-keeper.ts";
 import { probeStore } from "./store-probe.ts";
 import { WalReader } from "./wal-reader.ts";
 import { WalWriter } from "./wal-writer.ts";
@@ -33,6 +32,7 @@ export interface BrokerLogComponents {
   readonly metrics: Metrics;
   readonly settings: LogSettings;
   readonly registration: Registration;
+  readonly peers: Peers;
 }
 
 /** Longest pause before a broker whose session died registers again, in milliseconds. */
@@ -49,6 +49,7 @@ export class BrokerLog {
   readonly #flushMetrics: FlushMetrics;
   /** The present session's log once it serves; null before, and between sessions. */
   #serving: SessionLog | null = null;
+  #keeper: ShardKeeper | null = null;
   #sessionCount = 0;
   readonly #onServing = new Set<() => void>();
   /** What sessions live under: they outlast the stop signal, because the orderly end needs them. */
@@ -70,9 +71,23 @@ export class BrokerLog {
     metrics.gauge("kafscale_tail_bytes", "Newest committed bytes kept in RAM.", () => this.#serving?.tailBytes ?? 0);
   }
 
-  /** Whether a session serves: every shard placed on this broker is loaded or failed. */
+  /** Whether a session serves what it owns. */
   get isServing(): boolean {
     return this.#serving !== null && !this.#serving.session.signal.aborted;
+  }
+
+  /** Whether, besides, every shard placed on this broker has been loaded or has failed. */
+  get isSettled(): boolean {
+    return this.isServing && (this.#keeper?.isSettled ?? false);
+  }
+
+  /**
+   * Gives every shard to the other brokers, which serve it from then on; before a stop. Resolves when nobody takes any
+   * more, at once without a session; rejects when `signal` aborts.
+   */
+  async drain(signal: AbortSignal): Promise<void> {
+    const serving = this.#serving;
+    if (serving) await this.#keeper?.drain(AbortSignal.any([signal, serving.session.signal]));
   }
 
   /**
@@ -94,7 +109,7 @@ export class BrokerLog {
     throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker cannot prove that its session lives");
   }
 
-  /** Calls `changed` whenever a session begins to serve: coordinators then load what they lead. */
+  /** Calls `changed` when a session begins to serve and when it has loaded more: coordinators then load what they lead. */
   onServing(changed: () => void): () => void {
     this.#onServing.add(changed);
     return () => this.#onServing.delete(changed);
@@ -167,18 +182,35 @@ export class BrokerLog {
     });
   }
 
+  #newKeeper(sessionLog: SessionLog): ShardKeeper {
+    const { feed, peers, objectKeys } = this.#parts;
+    const load = (sessionId: string, objectKey: string, { signal }: { signal: AbortSignal }) =>
+      loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal });
+    const onLoaded = () => {
+      // Until the session serves there is nobody to tell.
+      if (this.#serving === sessionLog) this.#tellServing();
+    };
+    return new ShardKeeper({ sessionLog, feed, peers, loadCheckpoint: load, onLoaded });
+  }
+
+  #tellServing(): void {
+    for (const changed of this.#onServing) changed();
+  }
+
   async #serve(sessionLog: SessionLog, signal: AbortSignal): Promise<boolean> {
     const { session } = sessionLog;
     const { log } = this.#parts.cluster;
+    const keeper = this.#newKeeper(sessionLog);
     let served = false;
     // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
     const unfollow = [this.#followDeletions(sessionLog), endWhenFenced(session, this.#parts.feed)];
     try {
-      await this.#claimAndOpen(sessionLog, signal);
+      await keeper.start(AbortSignal.any([session.signal, signal]));
       this.#serving = sessionLog;
+      this.#keeper = keeper;
       served = true;
       log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
-      for (const changed of this.#onServing) changed();
+      this.#tellServing();
       await this.#untilEnd(session, signal);
     } catch (error) {
       if (brokenInvariant(error)) throw error;
@@ -187,6 +219,8 @@ export class BrokerLog {
         session.die(error instanceof Error ? error : String(error));
       }
     }
+    this.#keeper = null;
+    await keeper.stop();
     if (!session.signal.aborted) await this.#endInOrder(sessionLog);
     for (const end of unfollow) end();
     return served;
@@ -212,39 +246,6 @@ export class BrokerLog {
       unsubscribe();
       cancelRetry?.();
     };
-  }
-
-  async #claimAndOpen(sessionLog: SessionLog, stop: AbortSignal): Promise<void> {
-    const { cluster, feed, registration, objectKeys } = this.#parts;
-    const { session } = sessionLog;
-    const signal = AbortSignal.any([session.signal, stop]);
-    // Once the image shows this session it also shows that the sessions deleted before it are gone.
-    await feed.waitFor("sessions", session.createRevision, { signal });
-    await this.#waitForClaims((await readClaims(cluster, { signal })).claims.values(), signal);
-    const shards = claimableShards(feed.current, registration.brokerId);
-    const load = (sessionId: string, objectKey: string, options: { signal: AbortSignal }) =>
-      loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal: options.signal });
-    const { refused } = await claimShards(session, { shards, loadCheckpoint: load, signal });
-    for (const { shard, reason } of refused) cluster.log.error("shard refused", { shard, reason });
-    // What is mine is asked of the store: a claim whose answer was lost is mine all the same.
-    const { claims } = await readClaims(cluster, { signal });
-    const claimed = shardsToLoad(claims.values(), session.sessionId, new Map());
-    await this.#waitForClaims(claimed, signal);
-    // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
-    const topics = await readTopics(cluster, { signal });
-    const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-    const facts = {
-      isAlive: (topicId: TopicId) => byId.has(topicId),
-      isInternal: (topicId: TopicId) => byId.get(topicId)?.isInternal ?? false,
-    };
-    await sessionLog.open(claimed, facts, signal);
-  }
-
-  /** Until the image shows the newest of `claims`. */
-  async #waitForClaims(claims: Iterable<StoredClaim>, signal: AbortSignal): Promise<void> {
-    let newest = 0;
-    for (const { modRevision } of claims) newest = Math.max(newest, modRevision);
-    if (newest > 0) await this.#parts.feed.waitFor("claims", newest, { signal });
   }
 
   /** Until the session or the broker ends. */

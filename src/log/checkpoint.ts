@@ -1,6 +1,7 @@
 // Checkpoints of one session: what an owner would have to replay, written down so that nobody has to. Head and sections
 // are taken in one synchronous step; a section that did not change is a reference, a long list is a sub-block plus changes.
 import { moveCheckpointPointer } from "../cluster/head.ts";
+import type { SectionInForce } from "../cluster/hand-over.ts";
 import type { Session } from "../cluster/session.ts";
 import { afterCheckpoint, rewriteClaims } from "../cluster/shards.ts";
 import type { Log } from "../host/log.ts";
@@ -57,11 +58,14 @@ interface TakenCheckpoint {
 /** Writes the checkpoints of one session, one at a time. */
 export class Checkpointer {
   readonly #parts: CheckpointComponents;
-  readonly #sections = new Map<number, WrittenSection>();
+  /** By log, not by shard: one that left and came back has a section of its own. */
+  readonly #sections = new WeakMap<ShardLog, WrittenSection>();
   readonly #blocks = new WeakMap<PartitionLog, WrittenBlocks>();
   #lastNumber = 0;
   /** Until its pointer has moved, nothing may be taken that would refer to a checkpoint's object. */
   #isInForce = true;
+  /** Head at which the one in force was made. */
+  #headInForce = 0;
 
   constructor(components: CheckpointComponents) {
     this.#parts = components;
@@ -84,8 +88,22 @@ export class Checkpointer {
       return;
     }
     this.#isInForce = true;
+    this.#headInForce = head;
     log.debug("checkpoint in force", { key: taken.objectKey, head });
     await this.#shortenClaims(taken.shards, signal);
+  }
+
+  /**
+   * What the checkpoint in force holds of a shard that takes no appends any more; undefined when it was never part of
+   * one, or has changed since.
+   */
+  sectionInForce(shardLog: ShardLog): SectionInForce | undefined {
+    const written = this.#sections.get(shardLog);
+    if (!this.#isInForce || written?.version !== shardLog.version) return undefined;
+    const { ref, lowestPendingN } = written;
+    const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, ref.k);
+    const place = { objectKey, position: ref.position, length: ref.length, lowestPendingN };
+    return { place, n: this.#headInForce, ...contentsOf(shardLog) };
   }
 
   #take(head: number, shards: readonly ShardLog[]): TakenCheckpoint {
@@ -93,18 +111,18 @@ export class Checkpointer {
     const writer = new CheckpointWriter({ k, n: head });
     for (const shardLog of shards) {
       const { shard, version, claim } = shardLog;
-      const written = this.#sections.get(shard);
+      const written = this.#sections.get(shardLog);
       const lowestPendingN = shardLog.pendingFlushes.lowest(this.#parts.session.sessionId);
       if (written?.version === version) {
         writer.addSectionReference({ shard, epoch: claim.claim.epoch, ref: written.ref, lowestPendingN });
         continue;
       }
-      const covers = [...shardLog.covers].map(([sessionId, n]) => ({ sessionId, n }));
-      covers.push({ sessionId: this.#parts.session.sessionId, n: head });
+      const covered = new Map(shardLog.covers).set(this.#parts.session.sessionId, head);
+      const covers = [...covered].map(([sessionId, n]) => ({ sessionId, n }));
       const partitions = [...shardLog.partitions.values()].map((partition) => this.#partition(writer, partition));
       const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [] };
       const ref = writer.addSection(section, { lowestPendingN });
-      this.#sections.set(shard, { version, ref, lowestPendingN });
+      this.#sections.set(shardLog, { version, ref, lowestPendingN });
     }
     const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
     return { objectKey, parts: writer.finish(), shards };
@@ -133,10 +151,9 @@ export class Checkpointer {
     const updates = [];
     const byShard = new Map<number, ShardLog>();
     for (const shardLog of shards) {
-      const { covers, pendingFlushes } = shardLog;
-      const lowestPendingN = (id: string, from: number, to: number) => pendingFlushes.lowest(id, from, to);
-      const coveredN = (id: string) => covers.get(id) ?? 0;
-      const claim = afterCheckpoint(shardLog.claim.claim, { coveredN, lowestPendingN });
+      // The claim of a shard on its way out is written by its hand-over alone.
+      if (shardLog.status !== "ready") continue;
+      const claim = afterCheckpoint(shardLog.claim.claim, contentsOf(shardLog));
       if (claim === shardLog.claim.claim) continue;
       updates.push({ shard: shardLog.shard, modRevision: shardLog.claim.modRevision, claim });
       byShard.set(shardLog.shard, shardLog);
@@ -149,6 +166,14 @@ export class Checkpointer {
     }
     if (lost.length > 0) this.#parts.log.warn("claims changed under a checkpoint", { shards: lost });
   }
+}
+
+/** What a section of the log as it is now would hold, as the rules of claims ask it. */
+function contentsOf({ covers, pendingFlushes }: ShardLog): Pick<SectionInForce, "coveredN" | "lowestPendingN"> {
+  return {
+    coveredN: (sessionId) => covers.get(sessionId) ?? 0,
+    lowestPendingN: (sessionId, from, to) => pendingFlushes.lowest(sessionId, from, to),
+  };
 }
 
 function pendingChanges(

@@ -1,10 +1,12 @@
 // Everything a broker keeps of its partitions during one session: claimed shards, their logs, the flush pipeline, the
 // tail and the checkpoints. It ends as a whole with the session and is rebuilt by recovery, never repaired.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { GivenShard } from "../cluster/hand-over.ts";
 import type { ImageFeed } from "../cluster/image-feed.ts";
 import { shardOf } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
+import { Bell } from "../host/bell.ts";
 import { type Clock, sleep } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
@@ -40,8 +42,6 @@ export interface SessionLogComponents {
 
 /** Shards recovered at the same time. */
 const SHARDS_IN_PARALLEL = 8;
-/** Pause before a failed shard is tried again. */
-const FAILED_SHARD_RETRY_MS = 60_000;
 /** How often idle producers are looked for. */
 const EXPIRY_INTERVAL_MS = 600_000;
 
@@ -59,7 +59,7 @@ export class SessionLog {
   #flushesSince = 0;
   #footerBytesSince = 0;
   #hasChanged = false;
-  #wakeCheckpoint: (() => void) | null = null;
+  readonly #wakeCheckpoint: Bell;
   /** The checkpoint under way; never rejects. */
   #checkpointing: Promise<void> = Promise.resolve();
 
@@ -70,6 +70,7 @@ export class SessionLog {
     this.#parts = components;
     this.#tasks = new TaskGroup(log, (name, error) => session.die(new Error(`${name} failed`, { cause: error })));
     this.#tail = new Tail(settings.tailBytes);
+    this.#wakeCheckpoint = new Bell(clock);
     this.#checkpointer = new Checkpointer({ session, wal: walWriter, objectKeys, log });
     const onCommit = (flush: SealedFlush) => this.#noteCommit(flush);
     const parts = { clock, log, metrics, session, wal: walWriter, tail: this.#tail, settings, onCommit };
@@ -99,25 +100,36 @@ export class SessionLog {
     return this.#tail.bytes;
   }
 
+  /** Starts the background work. */
+  start(): void {
+    this.#tasks.spawn("checkpoints", (signal) => this.#checkpointLoop(signal));
+    this.#tasks.spawn("producer expiry", (signal) => this.#expiryLoop(signal));
+  }
+
   /**
-   * Recovers the claimed shards, then starts the background work. Resolves when every shard is ready or failed; rejects
+   * Recovers claimed shards; a log that an earlier claim left is replaced. Resolves when each is ready or failed; rejects
    * when `signal` aborts, which it does with the session at the latest.
+   * @param topics read from the store after the claims were
    */
-  async open(claims: readonly StoredClaim[], topics: TopicFacts, signal: AbortSignal): Promise<void> {
+  async load(claims: readonly StoredClaim[], topics: TopicFacts, signal: AbortSignal): Promise<void> {
     const { walReader, objectKeys, clock } = this.#parts;
     const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
-    for (const claim of claims) this.#shards.set(claim.shard, new ShardLog(claim));
-    const waiting = this.shards.slice();
+    const waiting: ShardLog[] = [];
+    for (const claim of claims) {
+      const shardLog = new ShardLog(claim);
+      const before = this.#shards.get(claim.shard);
+      // A failed one stays what it is for clients until it is readable.
+      if (before?.status !== "failed") this.#shards.set(claim.shard, shardLog);
+      before?.wake();
+      waiting.push(shardLog);
+    }
     const worker = async () => {
       for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
         await this.#load(shardLog, recovery, signal);
       }
     };
     await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
-    this.#hasChanged = claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0);
-    this.#tasks.spawn("checkpoints", (taskSignal) => this.#checkpointLoop(taskSignal));
-    this.#tasks.spawn("producer expiry", (taskSignal) => this.#expiryLoop(taskSignal));
-    if (this.#hasFailedShards()) this.#tasks.spawn("failed shards", (s) => this.#retryLoop(topics, s));
+    if (claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0)) this.#noteChange();
   }
 
   async #load(shardLog: ShardLog, recovery: Recovery, signal: AbortSignal): Promise<void> {
@@ -131,25 +143,43 @@ export class SessionLog {
       shardLog.status = "failed";
       log.error("shard cannot be recovered", { shard: shardLog.shard, epoch: shardLog.claim.claim.epoch, error });
     }
+    this.#shards.set(shardLog.shard, shardLog);
   }
 
-  #hasFailedShards(): boolean {
-    return this.shards.some((shardLog) => shardLog.status === "failed");
+  /** A shard of this session. */
+  shard(shard: number): ShardLog | undefined {
+    return this.#shards.get(shard);
   }
 
-  /** Tries failed shards again, each from nothing: what could not be read may be readable later. */
-  async #retryLoop(topics: TopicFacts, signal: AbortSignal): Promise<void> {
-    const { walReader, objectKeys, clock } = this.#parts;
-    while (this.#hasFailedShards()) {
-      await sleep(clock, FAILED_SHARD_RETRY_MS, signal);
-      const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
-      for (const { shard, status, claim } of this.shards) {
-        if (status !== "failed") continue;
-        const fresh = new ShardLog(claim);
-        await this.#load(fresh, recovery, signal);
-        if (fresh.status === "ready") this.#shards.set(shard, fresh);
-      }
+  /**
+   * Prepares shards for another owner: they take no appends from here on. Resolves when everything of them is committed
+   * and in a checkpoint in force, with what the receiver starts from.
+   */
+  async prepareToGive(shardLogs: readonly ShardLog[], signal: AbortSignal): Promise<GivenShard[]> {
+    for (const shardLog of shardLogs) {
+      invariant(shardLog.status === "ready", `shard ${shardLog.shard} is ${shardLog.status} and cannot be given`);
+      shardLog.status = "leaving";
     }
+    for (const shardLog of shardLogs) {
+      for (const partition of shardLog.partitions.values()) await untilCommitted(partition, signal);
+    }
+    const isMissing = (shardLog: ShardLog) => !shardLog.isEmpty && !this.#checkpointer.sectionInForce(shardLog);
+    // A checkpoint under way may have been taken before the last commit; the one after it was not.
+    while (shardLogs.some(isMissing)) {
+      this.#hasChanged = true;
+      await this.checkpoint(signal);
+    }
+    return shardLogs.map((shardLog) => ({
+      stored: shardLog.claim,
+      section: shardLog.isEmpty ? undefined : this.#checkpointer.sectionInForce(shardLog),
+    }));
+  }
+
+  /** Forgets a shard that belongs to another session now; its waiters look elsewhere. */
+  forget(shardLog: ShardLog): void {
+    if (this.#shards.get(shardLog.shard) === shardLog) this.#shards.delete(shardLog.shard);
+    this.#noteChange();
+    shardLog.wake();
   }
 
   /**
@@ -163,13 +193,15 @@ export class SessionLog {
       const text = `the shard of ${topicId}-${partition} is not owned by session ${this.session.sessionId}`;
       throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
     }
-    shardLog.requireReady();
+    shardLog.requireReadable();
     const topic = this.#parts.feed.current.topicById(topicId);
     if (!topic || partition < 0 || partition >= topic.partitionCount) {
       throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no partition ${topicId}-${partition}`);
     }
     const { isInternal } = topic;
     const known = shardLog.partition(topicId, partition);
+    // A shard on its way out does not change any more.
+    if (!known) shardLog.requireWritable();
     return known ?? shardLog.ensurePartition({ topicId, partition, isInternal }, this.#termOf(shardLog));
   }
 
@@ -183,9 +215,13 @@ export class SessionLog {
     const { clock, walReader } = this.#parts;
     return {
       leaderEpoch: shardLog.claim.claim.epoch,
-      requireWritable: () => this.#requireAlive(),
+      requireWritable: () => {
+        this.#requireAlive();
+        shardLog.requireWritable();
+      },
       requireReadable: () => {
         this.#requireAlive();
+        shardLog.requireReadable();
         if (this.session.isProven()) return;
         const text = `session ${this.session.sessionId} has no proof that it lives`;
         throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
@@ -204,8 +240,13 @@ export class SessionLog {
     }
     this.#flushesSince++;
     this.#footerBytesSince += flush.footerBytes;
-    if (!this.#hasChanged || this.#isCheckpointDue()) this.#wakeCheckpoint?.();
+    if (!this.#hasChanged || this.#isCheckpointDue()) this.#wakeCheckpoint.ring();
     this.#hasChanged = true;
+  }
+
+  #noteChange(): void {
+    this.#hasChanged = true;
+    this.#wakeCheckpoint.ring();
   }
 
   #isCheckpointDue(): boolean {
@@ -216,30 +257,13 @@ export class SessionLog {
   async #checkpointLoop(signal: AbortSignal): Promise<void> {
     const { clock, settings } = this.#parts;
     for (;;) {
-      while (!this.#hasChanged) await this.#untilWoken(signal);
+      while (!this.#hasChanged) await this.#wakeCheckpoint.wait(signal);
       const deadlineMs = clock.monotonicMs() + settings.checkpointIntervalMs;
       while (!this.#isCheckpointDue() && clock.monotonicMs() < deadlineMs) {
-        await this.#untilWoken(signal, deadlineMs - clock.monotonicMs());
+        await this.#wakeCheckpoint.wait(signal, deadlineMs - clock.monotonicMs());
       }
       await this.checkpoint(signal);
     }
-  }
-
-  /** Waits for a commit that matters to checkpoints, at most `timeoutMs`. */
-  #untilWoken(signal: AbortSignal, timeoutMs?: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = () => end(() => reject(signal.reason));
-      const end = (how: () => void) => {
-        this.#wakeCheckpoint = null;
-        cancel?.();
-        signal.removeEventListener("abort", onAbort);
-        how();
-      };
-      const cancel = timeoutMs === undefined ? null : this.#parts.clock.setTimer(timeoutMs, () => end(resolve));
-      this.#wakeCheckpoint = () => end(resolve);
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
-    });
   }
 
   /**
@@ -257,7 +281,7 @@ export class SessionLog {
     this.#hasChanged = false;
     this.#flushesSince = 0;
     this.#footerBytesSince = 0;
-    const loaded = this.shards.filter((shardLog) => shardLog.status === "ready");
+    const loaded = this.shards.filter((shardLog) => shardLog.isLoaded);
     await this.#checkpointer.write(this.#flusher.head, loaded, signal);
   }
 
@@ -267,6 +291,7 @@ export class SessionLog {
       await sleep(clock, EXPIRY_INTERVAL_MS, signal);
       const nowMs = clock.monotonicMs();
       for (const shardLog of this.#shards.values()) {
+        if (shardLog.status !== "ready") continue;
         for (const partition of shardLog.partitions.values()) {
           partition.producers.expire(nowMs, settings.producerIdExpirationMs);
         }
@@ -285,13 +310,13 @@ export class SessionLog {
         if (!gone.has(partition.topicId)) continue;
         partition.wake();
         // A shard that is still loading would bring it back: recovery asked before the deletion.
-        if (partition.hasUncommitted || shardLog.status === "loading") {
+        // One on its way out is changed by nobody: its new owner drops it.
+        if (partition.hasUncommitted || shardLog.status !== "ready") {
           remaining++;
           continue;
         }
         shardLog.dropPartition(partition);
-        this.#hasChanged = true;
-        this.#wakeCheckpoint?.();
+        this.#noteChange();
       }
     }
     return this.session.signal.aborted ? 0 : remaining;
@@ -316,4 +341,23 @@ export class SessionLog {
     this.#flusher.settle(head);
     await this.#tasks.stop();
   }
+}
+
+/** Resolves when nothing of the partition is sealed or waits to be. */
+function untilCommitted(partition: PartitionLog, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (how: () => void) => {
+      unsubscribe();
+      signal.removeEventListener("abort", onAbort);
+      how();
+    };
+    const onAbort = () => end(() => reject(signal.reason));
+    const look = () => {
+      if (!partition.hasUncommitted) end(resolve);
+    };
+    const unsubscribe = partition.subscribe(look);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    look();
+  });
 }

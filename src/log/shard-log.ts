@@ -6,8 +6,11 @@ import { partitionKey, type TopicId } from "../topic-partition.ts";
 import { FlushNumbers } from "./flush-numbers.ts";
 import { PartitionLog, type PartitionTerm } from "./partition-log.ts";
 
-/** loading: being recovered; ready: serving; failed: its committed objects are unreadable, clients get 56. */
-export type ShardStatus = "loading" | "ready" | "failed";
+/**
+ * loading: being recovered; ready: serving; failed: its committed objects are unreadable, clients get 56. On its way to
+ * another broker: leaving takes no appends and is still read, offered is neither, until it is known who owns it.
+ */
+export type ShardStatus = "loading" | "ready" | "failed" | "leaving" | "offered";
 
 /** One shard that this broker's session owns. */
 export class ShardLog {
@@ -35,13 +38,36 @@ export class ShardLog {
     return version;
   }
 
-  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER while loading, KAFKA_STORAGE_ERROR when failed */
-  requireReady(): void {
-    if (this.status === "ready") return;
+  /** Whether recovery is done: a checkpoint has to hold it, also while it is being given away. */
+  get isLoaded(): boolean {
+    return this.status !== "loading" && this.status !== "failed";
+  }
+
+  /** Whether it never held anything that its next owner needs. */
+  get isEmpty(): boolean {
+    const { base, prev } = this.claim.claim;
+    return this.isLoaded && this.partitions.size === 0 && base === undefined && prev.length === 0;
+  }
+
+  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER while loading or given away, KAFKA_STORAGE_ERROR when failed */
+  requireReadable(): void {
+    if (this.status === "ready" || this.status === "leaving") return;
     if (this.status === "failed") {
       throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, `shard ${this.shard} could not be recovered`);
     }
-    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, `shard ${this.shard} is being recovered`);
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, `shard ${this.shard} is ${this.status}`);
+  }
+
+  /** @throws KafkaError as {@link requireReadable}, and NOT_LEADER_OR_FOLLOWER from the start of a hand-over */
+  requireWritable(): void {
+    this.requireReadable();
+    if (this.status === "ready") return;
+    throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, `shard ${this.shard} is ${this.status}`);
+  }
+
+  /** Wakes every waiter of its partitions. */
+  wake(): void {
+    for (const partition of this.partitions.values()) partition.wake();
   }
 
   /** The log of a partition; undefined when there is none yet. */

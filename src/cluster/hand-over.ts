@@ -1,0 +1,75 @@
+// Giving shards to another session, or taking them back: what the claim of a shard says after its giver has stopped, and
+// the transaction that writes it. Refuses a receiver that is not alive in the very transaction.
+import { invariant } from "../invariant.ts";
+import { type PlannedClaim, type Receiver, writeClaims } from "./claim-txn.ts";
+import type { Session } from "./session.ts";
+import type { SessionId } from "./session-id.ts";
+import type { PrevTerm, SectionPlace, ShardClaim, StoredClaim } from "./shard-claim.ts";
+import { afterCheckpoint, sectionBase } from "./shards.ts";
+
+/** What the giver's checkpoint in force holds of a shard. */
+export interface SectionInForce {
+  readonly place: SectionPlace;
+  /** Head at which that checkpoint was made. */
+  readonly n: number;
+  /** The last flush of a session that the section holds; 0 for none. */
+  readonly coveredN: (sessionId: SessionId) => number;
+  /** Lowest flush in [from, to] of a session in which the section has a pending extent. */
+  readonly lowestPendingN: (sessionId: SessionId, from: number, to: number) => number | undefined;
+}
+
+/** A shard to be given. */
+export interface GivenShard {
+  readonly stored: StoredClaim;
+  /** Undefined for a shard that never held anything. */
+  readonly section: SectionInForce | undefined;
+}
+
+/**
+ * Gives shards to `receiver`. The giver has refused appends to them since before the checkpoint that `section` speaks of,
+ * and from this call on neither appends to nor serves them until it has read who owns them.
+ * @returns what landed; `kept` were refused for certain
+ * @throws SessionFencedError when the own session is gone
+ */
+export async function handOver(
+  giver: Session,
+  shards: readonly GivenShard[],
+  { receiver, signal }: { readonly receiver: Receiver; readonly signal: AbortSignal },
+): Promise<{ readonly given: readonly StoredClaim[]; readonly kept: readonly number[] }> {
+  const planned = shards.map((shard) => plannedClaim(shard, giver.sessionId, receiver.sessionId));
+  const { written, lost } = await writeClaims(giver, planned, { receiver, signal });
+  return { given: written, kept: lost };
+}
+
+/**
+ * Changes the claims of shards whose hand-over was refused, so that no late copy of it can land; they are then loaded as
+ * any claim is. What somebody else has changed meanwhile is left alone.
+ * @throws SessionFencedError when the own session is gone
+ */
+export async function takeBack(
+  giver: Session,
+  shards: readonly GivenShard[],
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const planned = shards.map((shard) => plannedClaim(shard, giver.sessionId, giver.sessionId));
+  await writeClaims(giver, planned, { signal });
+}
+
+function plannedClaim(shard: GivenShard, giver: SessionId, to: SessionId): PlannedClaim {
+  const { shard: number, modRevision } = shard.stored;
+  return { shard: number, modRevision, dead: undefined, claim: claimOf(shard, giver, to) };
+}
+
+function claimOf({ stored, section }: GivenShard, giver: SessionId, to: SessionId): ShardClaim {
+  const { claim } = stored;
+  const next = { sessionId: to, epoch: claim.epoch + 1 };
+  if (!section) {
+    invariant(!claim.base && claim.prev.length === 0, `shard ${stored.shard} is given without the section it needs`);
+    return { ...next, base: undefined, prev: [] };
+  }
+  const { place, n } = section;
+  const { prev } = afterCheckpoint(claim, section);
+  const from = place.lowestPendingN;
+  const own: readonly PrevTerm[] = from === undefined ? [] : [{ sessionId: giver, epoch: claim.epoch, from, to: n }];
+  return { ...next, base: sectionBase(place, giver, n), prev: [...prev, ...own] };
+}
