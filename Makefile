@@ -70,7 +70,7 @@ fuzz: deps ## Throw damaged bytes at every decoder for FUZZ_SECONDS=60 seconds (
 bench: build ## Print speed as ratios against other implementations in the same run (needs Node and npm)
 	@for bench in $(BENCHES); do $(BIN)/tsx $$bench || exit 1; done
 
-tools: deps ## Put the Kafka programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, apt-get)
+tools: deps ## Put the programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, Go 1.26, apt-get)
 	@$(BIN)/tsx scripts/tools.ts
 
 test-e2e: build ## Run real Kafka clients against a real broker, with KILLS=3 kill -9 (needs what make tools needs)

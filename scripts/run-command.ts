@@ -12,12 +12,15 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly cwd?: string;
   readonly timeoutMs?: number;
+  /** Added to this process's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs `program` to its end. A program that is missing or out of time is a failed one. */
 export function runCommand(program: string, args: readonly string[], options: CommandOptions = {}): CommandResult {
   const result = spawnSync(program, args, {
     cwd: options.cwd,
+    env: { ...process.env, ...options.env },
     timeout: options.timeoutMs ?? 600_000,
     encoding: "utf8",
     maxBuffer: 64 * 1024 * 1024,

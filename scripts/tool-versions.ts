@@ -1,4 +1,4 @@
-// The pins of `make tools`: which jars, Debian packages and Python packages, and the command names they are started by.
+// The pins of `make tools`: which jars, Debian packages, Python packages and Go modules, and the command names they are started by.
 import { join } from "node:path";
 
 /** A Maven artifact as `group:artifact:version`. */
@@ -36,6 +36,19 @@ export const stracePackages: readonly string[] = ["strace", "libunwind8", "liblz
 
 /** A newer librdkafka than kcat's, through its Python binding. */
 export const pythonPackages: readonly string[] = ["confluent-kafka==2.16.1"];
+
+/** etcd's server and its command line. */
+export const etcdVersion = "v3.6.16";
+
+/** A Go module whose programs are etcd's own: path and text of each file. */
+export const etcdModule: readonly (readonly [string, string])[] = [
+  ["go.mod", "module etcd\n\ngo 1.26\n"],
+  [
+    "server/main.go",
+    'package main\n\nimport (\n\t"os"\n\n\t"go.etcd.io/etcd/server/v3/etcdmain"\n)\n\nfunc main() { etcdmain.Main(os.Args) }\n',
+  ],
+  ["ctl/main.go", 'package main\n\nimport "go.etcd.io/etcd/etcdctl/v3/ctlv3"\n\nfunc main() { ctlv3.MustStart() }\n'],
+];
 
 /** A Maven project that does nothing but name its dependencies. */
 export function mavenProject(artifacts: readonly Artifact[]): string {
@@ -78,7 +91,10 @@ export function commandWrappers(toolsFolder: string): readonly (readonly [string
       ] as const,
   );
   const debian = ["kcat", "strace"].map((name) => [name, debianWrapper(toolsFolder, name)] as const);
-  return [...java, ...debian];
+  const etcd = ["etcd", "etcdctl"].map(
+    (name) => [name, `#!/bin/sh\nexec '${join(toolsFolder, "etcd", name)}' "$@"\n`] as const,
+  );
+  return [...java, ...debian, ...etcd];
 }
 
 /** Starts a program that was unpacked beside its own libraries. */

@@ -1,12 +1,14 @@
 // `make tools`: puts the real Kafka programs that the end-to-end tests run into .tools/, pinned, once. A second run finds
 // the stamp of each tool and ends at once. Nothing is installed into the system and nothing needs root.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type CommandResult, hasProgram, runCommand, runWithRetries } from "./run-command.ts";
 import {
   apacheKafkaDependencies,
   clients39Dependencies,
   commandWrappers,
+  etcdModule,
+  etcdVersion,
   kcatPackages,
   mavenProject,
   pythonPackages,
@@ -79,6 +81,30 @@ function installPython(): void {
   expectOk(runWithRetries(join(folder, "bin", "python"), pip), `the download of ${pythonPackages.join(", ")} by pip`);
 }
 
+/** Builds etcd from its modules: no package manager has the pinned version, and its programs are one call each. */
+function installEtcd(): void {
+  if (!hasProgram("go", "version")) throw new ToolError("go is missing: install Go, 1.26 or newer");
+  const folder = freshFolder("etcd");
+  const source = join(folder, "source");
+  for (const [path, text] of etcdModule) {
+    mkdirSync(dirname(join(source, path)), { recursive: true });
+    writeFileSync(join(source, path), text);
+  }
+  const options = { cwd: source, env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false" } };
+  const modules = ["server", "etcdctl"].map((name) => `go.etcd.io/etcd/${name}/v3@${etcdVersion}`);
+  expectOk(runWithRetries("go", ["get", ...modules], options), "the download of etcd's modules by go");
+  expectOk(runWithRetries("go", ["mod", "tidy"], options), "the download of etcd's modules by go");
+  for (const [name, from] of [
+    ["etcd", "./server"],
+    ["etcdctl", "./ctl"],
+  ] as const) {
+    const build = ["build", "-trimpath", "-ldflags", "-s -w", "-o", join(folder, name), from];
+    expectOk(runCommand("go", build, options), `the build of ${name}`);
+  }
+  rmSync(source, { recursive: true, force: true });
+  expectOk(runCommand(join(folder, "etcd"), ["--version"]), "starting etcd");
+}
+
 function installWrappers(): void {
   const folder = freshFolder("bin");
   for (const [name, script] of commandWrappers(toolsFolder)) {
@@ -100,6 +126,7 @@ const tools: readonly Tool[] = [
   },
   { name: "kcat", contents: kcatPackages.join(" "), install: () => installDebian("kcat", kcatPackages) },
   { name: "strace", contents: stracePackages.join(" "), install: () => installDebian("strace", stracePackages) },
+  { name: "etcd", contents: JSON.stringify([etcdVersion, etcdModule]), install: installEtcd },
   { name: "python", contents: [toolsFolder, ...pythonPackages].join(" "), install: installPython },
 ];
 

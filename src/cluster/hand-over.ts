@@ -43,16 +43,17 @@ export async function handOver(
 
 /**
  * Changes the claims of shards whose hand-over was refused, so that no late copy of it can land; they are then loaded as
- * any claim is. What somebody else has changed meanwhile is left alone.
+ * any claim is.
+ * @returns shards whose claim had changed before: they belong to whom it names
  * @throws SessionFencedError when the own session is gone
  */
 export async function takeBack(
   giver: Session,
   shards: readonly GivenShard[],
   { signal }: { readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<readonly number[]> {
   const planned = shards.map((shard) => plannedClaim(shard, giver.sessionId, giver.sessionId));
-  await writeClaims(giver, planned, { signal });
+  return (await writeClaims(giver, planned, { signal })).lost;
 }
 
 function plannedClaim(shard: GivenShard, giver: SessionId, to: SessionId): PlannedClaim {

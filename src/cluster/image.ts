@@ -121,6 +121,14 @@ export class MetadataImage {
     return this.#content.sessions.values();
   }
 
+  /** Whether a broker still has a session that was registered before `createRevision`. */
+  hasEarlierSession(brokerId: number, createRevision: Revision): boolean {
+    for (const session of this.#content.sessions.values()) {
+      if (session.brokerId === brokerId && session.createRevision < createRevision) return true;
+    }
+    return false;
+  }
+
   /** The stored claim of a shard, whether or not its owner lives. */
   claim(shard: number): StoredClaim | undefined {
     return this.#content.claims.get(shard);

@@ -92,12 +92,13 @@ export class Session {
   /**
    * Registers a new session, after deleting every earlier one of the same broker id. Each attempt has its own id and
    * lease and is sent once: what an attempt without answer left behind dies with its lease.
-   * @param options.signal the life of the broker: when it aborts, the session vanishes as in a crash
+   * @param options.life the life of the broker: when it aborts, the session vanishes as in a crash
+   * @param options.signal ends the attempts: a broker that stops registers nothing any more
    */
   static async register(
     components: ClusterComponents,
     registration: Registration,
-    { signal }: { readonly signal: AbortSignal },
+    { signal, life }: { readonly signal: AbortSignal; readonly life: AbortSignal },
   ): Promise<Session> {
     for (;;) {
       await deleteSessions(components, ({ brokerId }) => brokerId === registration.brokerId, { signal });
@@ -107,9 +108,19 @@ export class Session {
         components.log.warn("registration failed, trying again", { brokerId: registration.brokerId, error });
         return undefined;
       });
-      if (session) return new Session(session);
+      if (session) return new Session({ ...session, life });
       await sleep(components.clock, REGISTER_PAUSE_MS * (0.5 + components.random.uniform()), signal);
     }
+  }
+
+  /**
+   * Fences every session of the same broker id that is older: one that came up while this one was being registered, so
+   * that nobody saw it. Its process may be gone, and then nobody but this session would ever claim what it owns.
+   */
+  async fenceEarlier({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const isEarlier = ({ brokerId }: SessionRecord, createRevision: Revision) =>
+      brokerId === this.brokerId && createRevision < this.createRevision;
+    await deleteSessions(this.components, isEarlier, { signal });
   }
 
   /** The broker the session belongs to. */
@@ -230,7 +241,7 @@ export class Session {
  */
 export async function deleteSessions(
   components: ClusterComponents,
-  isMeant: (record: SessionRecord) => boolean,
+  isMeant: (record: SessionRecord, createRevision: Revision) => boolean,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const { kv, keys } = components;
@@ -238,7 +249,7 @@ export async function deleteSessions(
     kv.range(keys.sessions, { signal: call }),
   );
   for (const entry of entries) {
-    if (isMeant(decodeSession(entry))) {
+    if (isMeant(decodeSession(entry), entry.createRevision)) {
       const sessionId = keys.sessionOf(entry.key);
       await deleteSession(components, { sessionId, createRevision: entry.createRevision }, signal);
     }
@@ -280,18 +291,18 @@ async function deleteSession(
 async function attemptRegistration(
   components: ClusterComponents,
   registration: Registration,
-  life: AbortSignal,
-): Promise<SessionFacts | undefined> {
+  signal: AbortSignal,
+): Promise<Omit<SessionFacts, "life"> | undefined> {
   const { kv, keys, clock, random } = components;
   const sessionId = newSessionId(random);
   const sentMs = clock.monotonicMs();
-  const leaseId = await callOnce(components, { what: "grant of a lease", signal: life }, (signal) =>
-    kv.grantLease(SESSION_TTL_MS, { signal }),
+  const leaseId = await callOnce(components, { what: "grant of a lease", signal }, (call) =>
+    kv.grantLease(SESSION_TTL_MS, { signal: call }),
   );
   const headValue = encodeHead({ n: 0, committedAtMs: clock.wallMs() });
   const sessionKey = keys.session(sessionId);
   const headKey = keys.head(sessionId);
-  const result = await callOnce(components, { what: "registration", signal: life }, (signal) =>
+  const result = await callOnce(components, { what: "registration", signal }, (call) =>
     kv.txn(
       {
         compare: [
@@ -308,12 +319,12 @@ async function attemptRegistration(
           { type: "put", key: headKey, value: headValue },
         ],
       },
-      { signal },
+      { signal: call },
     ),
   );
   if (!result.succeeded) return undefined;
   const createRevision = result.revision;
-  return { components, sessionId, registration, createRevision, leaseId, headValue, sentMs, life };
+  return { components, sessionId, registration, createRevision, leaseId, headValue, sentMs };
 }
 
 function asError(reason: unknown): Error {

@@ -142,7 +142,7 @@ export class BrokerLog {
     try {
       const key = objectKeys.probe(registration.brokerId);
       await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
-      const session = await Session.register(cluster, registration, { signal: this.#life.signal });
+      const session = await Session.register(cluster, registration, { signal, life: this.#life.signal });
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
     } catch (error) {

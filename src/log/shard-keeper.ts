@@ -78,8 +78,12 @@ export class ShardKeeper {
   /** Claims and loads what falls to this broker now, then goes on in the background until {@link stop}. */
   async start(signal: AbortSignal): Promise<void> {
     const { feed, sessionLog } = this.#parts;
-    // Once the image shows this session it also shows that the sessions deleted before it are gone.
-    await feed.waitFor("sessions", this.#session.createRevision, { signal });
+    const { brokerId, createRevision } = this.#session;
+    await this.#session.fenceEarlier({ signal });
+    // Only then does the image show as free what the earlier sessions of this broker owned.
+    const isAlone = (image: MetadataImage) =>
+      image.revisionOf("sessions") >= createRevision && !image.hasEarlierSession(brokerId, createRevision);
+    await feed.waitUntil(isAlone, { signal });
     await this.#waitForClaims((await readClaims(this.#session.components, { signal })).claims.values(), signal);
     await this.#claim(signal);
     // What is mine is asked of the store: a claim whose answer was lost is mine all the same.
@@ -187,9 +191,8 @@ export class ShardKeeper {
   /** A shard of ours that names another session was given by nobody: what else is ours is in doubt. */
   async #endIfRobbed(signal: AbortSignal): Promise<void> {
     const { feed, sessionLog } = this.#parts;
-    const isRobbed = ({ shard, claim, status }: ShardLog, stored: StoredClaim | undefined) =>
+    const isRobbed = ({ claim, status }: ShardLog, stored: StoredClaim | undefined) =>
       status !== "offered" &&
-      sessionLog.shard(shard)?.claim === claim &&
       stored !== undefined &&
       stored.claim.epoch > claim.claim.epoch &&
       stored.claim.sessionId !== this.#session.sessionId;
@@ -270,7 +273,7 @@ export class ShardKeeper {
     const refused = new Set(kept);
     if (kept.length > 0) {
       const mine = prepared.filter(({ stored }) => refused.has(stored.shard));
-      await takeBack(this.#session, mine, { signal });
+      for (const shard of await takeBack(this.#session, mine, { signal })) refused.delete(shard);
     }
     // Only now do waiters ask who owns them: the image knows.
     await this.#waitForClaims(given, signal);

@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { commitHead, readHead } from "../../src/cluster/head.ts";
 import { decodeSession } from "../../src/cluster/keys.ts";
-import { deleteSessions, findRivalSession, SESSION_TTL_MS } from "../../src/cluster/session.ts";
+import { deleteSessions, findRivalSession, SESSION_TTL_MS, Session } from "../../src/cluster/session.ts";
 import { newSessionId, sessionIdFromBytes, sessionIdToBytes } from "../../src/cluster/session-id.ts";
-import { registration, World } from "./world.ts";
+import { registration, ScriptedStore, World } from "./world.ts";
 
 describe("registration", () => {
   it("creates session and head in one transaction that compares both absent", async () => {
@@ -41,6 +41,40 @@ describe("registration", () => {
     expect(await world.stored(world.keys.session(first.sessionId))).toBeUndefined();
     expect(await world.stored(world.keys.session(other.sessionId))).toBeDefined();
     expect(await world.stored(world.keys.head(first.sessionId))).toBeDefined();
+  });
+
+  it("fences a session of its broker that came up unseen meanwhile, and no younger or foreign one", async () => {
+    const world = new World();
+    const other = await world.session(2);
+    const rival = { life: world.signal, signal: world.signal };
+    let unseen: Session | undefined;
+    world.store.before = async () => {
+      unseen = await Session.register({ ...world.components, kv: world.store.inner }, registration(1), rival);
+    };
+    const session = await world.session(1);
+    const blind = new ScriptedStore(world.store.inner);
+    blind.range = async () => ({ revision: 0, entries: [] });
+    const younger = await Session.register({ ...world.components, kv: blind }, registration(1), rival);
+    expect(unseen?.createRevision).toBeLessThan(session.createRevision);
+    await world.settled(session.fenceEarlier(world));
+    const { entries } = await world.store.inner.range(world.keys.sessions, world);
+    const left = entries.map(({ key }) => world.keys.sessionOf(key));
+    expect(left.toSorted()).toEqual([other, session, younger].map(({ sessionId }) => sessionId).toSorted());
+  });
+
+  it("ends with its signal while the store is out of reach, and leaves no timer", async () => {
+    const world = new World();
+    const stop = new AbortController();
+    world.store.inner.range = () => new Promise(() => {});
+    const registering = Session.register(world.components, registration(1), {
+      signal: stop.signal,
+      life: world.signal,
+    });
+    registering.catch(() => {});
+    await world.pass(20_000);
+    stop.abort(new Error("the broker stops"));
+    await expect(registering).rejects.toThrow("the broker stops");
+    expect(world.clock.pendingCount).toBe(0);
   });
 
   it("names the rival that runs under the same broker id in another process", async () => {

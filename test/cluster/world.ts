@@ -117,7 +117,7 @@ export class World {
 
   /** A registered session of a broker. */
   session(brokerId = 1, life: AbortSignal = this.signal): Promise<Session> {
-    return this.settled(Session.register(this.components, registration(brokerId), { signal: life }));
+    return this.settled(Session.register(this.components, registration(brokerId), { signal: this.signal, life }));
   }
 
   /** A stored value. */

@@ -43,6 +43,8 @@ export class CommittedPartition {
   readonly #indexByOffset = new Map<number, number>();
   end = 0;
   logStart = 0;
+  /** Largest log start that somebody was told to be in force. */
+  answeredLogStart = 0;
 
   constructor(topicId: TopicId, partition: number) {
     this.topicId = topicId;

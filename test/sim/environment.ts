@@ -173,6 +173,7 @@ export class Environment {
           ledger.check("I14 an answered log start is committed", committed.logStart >= offset, () => {
             return `${committed.name}: a start of ${offset} was answered, ${committed.logStart} is committed`;
           });
+          committed.answeredLogStart = Math.max(committed.answeredLogStart, offset);
         },
         () => ledger.count("log start move failed"),
       );

@@ -35,6 +35,9 @@ export function checkFetched(world: ClientWorld, asked: AskedFetch, answer: Part
   ledger.check("I14 log start <= stable offset <= high watermark", isOrdered, () => {
     return `${partition.name}: ${logStartOffset}, ${lastStableOffset}, ${highWatermark}`;
   });
+  ledger.check("I14 the log start is the committed one", logStartOffset <= partition.logStart, () => {
+    return `${partition.name} starts at ${partition.logStart}, the answer was ${logStartOffset}`;
+  });
   ledger.check("I8 nothing above the committed end is served", highWatermark <= partition.end, () => {
     return `${partition.name}: a high watermark of ${highWatermark} was answered, committed are ${partition.end}`;
   });

@@ -1,5 +1,6 @@
-// `make sim`: SEEDS schedules in JOBS processes, then the planted bugs, each of which has to be found. SEED=x replays one
-// schedule with its trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else, MUTANTS=name one of them.
+// `make sim`: SEEDS schedules in JOBS processes, from seed FIRST=1 on, then the planted bugs, each of which has to be found.
+// SEED=x replays one schedule with its trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else,
+// MUTANTS=name one of them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkMutants } from "./mutant-runs.ts";
@@ -16,6 +17,7 @@ const TWICE_EVERY = 25;
 
 const write = (line: string) => void process.stdout.write(`${line}\n`);
 const seeds = Number(process.env["SEEDS"] || 200);
+const firstSeed = Number(process.env["FIRST"] || 1);
 const jobs = Number(process.env["JOBS"] || 2);
 const mutants = process.env["MUTANTS"] || "all";
 const seed = process.env["SEED"] || "";
@@ -53,16 +55,17 @@ async function simulate(): Promise<boolean> {
       }
       if (totals.seedCount % 100 === 0) write(`${totals.seedCount} schedules …`);
     };
+    const lastSeed = firstSeed + seeds - 1;
     const all = Math.ceil(seeds / ALL_SHARDS_EVERY);
     const work = [
       ...Array.from({ length: jobs }, (_, job) => ({
         tree,
-        first: 1 + job,
+        first: firstSeed + job,
         stride: jobs,
-        last: seeds - all,
+        last: lastSeed - all,
         twice: TWICE_EVERY,
       })),
-      { tree: ROOT, first: seeds - all + 1, stride: 1, last: seeds, twice: TWICE_EVERY },
+      { tree: ROOT, first: lastSeed - all + 1, stride: 1, last: lastSeed, twice: TWICE_EVERY },
       ...rememberedSeeds().map((first) => ({ tree, first, stride: 1, last: first })),
     ];
     await inParallel(jobs, work, (task) => runWorker(task, add));

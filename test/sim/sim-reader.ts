@@ -28,9 +28,14 @@ interface Position {
   readonly topicId: string;
   readonly partition: CommittedPartition;
   offset: number;
+  /** Largest log start that this reader was told; it never goes back. */
+  start: number;
   /** Last end that ListOffsets told; it never goes back. */
   end: number;
 }
+
+/** After so many turns in a row that failed a reader asks for its topics anew: what it reads may be gone for ever. */
+const FAILURES_BEFORE_DISCOVERY = 20;
 
 const METADATA_VERSION = 12;
 const LIST_OFFSETS_VERSION = 7;
@@ -79,13 +84,13 @@ export class SimReader {
     let failures = 0;
     while (!this.#world.over.aborted) {
       const client = await orUndefined(this.#link.open());
-      failures = client && (await this.#turn(client)) ? 0 : failures + 1;
+      failures = client && (await this.#turn(client, failures)) ? 0 : failures + 1;
       if (failures > 0) await pause(this.#world, this.#random, retryPauseMs(failures));
     }
   }
 
-  async #turn(client: KafkaClient): Promise<boolean> {
-    if (this.#positions.size === 0 || this.#random.chance(0.1)) {
+  async #turn(client: KafkaClient, failures: number): Promise<boolean> {
+    if (this.#positions.size === 0 || this.#random.chance(0.1) || failures >= FAILURES_BEFORE_DISCOVERY) {
       if (!(await this.#discover(client))) return false;
     }
     if (this.#random.chance(0.1) && !(await this.#listOffsets(client))) return false;
@@ -119,7 +124,7 @@ export class SimReader {
   #add(topic: string, topicId: string, index: number): void {
     const partition = this.#world.oracle.log.partition(topicId, index);
     if (this.#positions.has(partition.name)) return;
-    this.#positions.set(partition.name, { topic, topicId, partition, offset: 0, end: 0 });
+    this.#positions.set(partition.name, { topic, topicId, partition, offset: 0, start: 0, end: 0 });
   }
 
   async #fetch(client: KafkaClient): Promise<boolean> {
@@ -175,6 +180,7 @@ export class SimReader {
         position.offset = checkFetched(this.#world, { partition: position.partition, offset }, answer);
         this.#world.trace.note(`fetched ${position.partition.name} ${offset} to ${position.offset}`);
         isClean &&= answer.errorCode === ErrorCode.NONE;
+        if (answer.errorCode === ErrorCode.NONE) position.start = Math.max(position.start, answer.logStartOffset);
       }
     }
     return isClean;
@@ -192,7 +198,8 @@ export class SimReader {
       replicaId: -1,
       topics: [createListOffsetsTopic({ name: topic, partitions })],
     });
-    const startBefore = partition.logStart;
+    // A move is in force once it was answered: until then the broker may not know yet that it is committed.
+    const startBefore = Math.max(position.start, this.#world.isAlone() ? partition.answeredLogStart : 0);
     const api = { ...clientApis.listOffsets, version: LIST_OFFSETS_VERSION };
     const response = await orUndefined(client.request(api, request));
     const answer = response?.topics[0]?.partitions[0];
@@ -204,6 +211,7 @@ export class SimReader {
       ledger.check("I14 the log start is the committed one", isTrue, () => {
         return `${partition.name} starts at ${startBefore} to ${partition.logStart}, the answer was ${answer.offset}`;
       });
+      position.start = answer.offset;
       return true;
     }
     ledger.check("I8 nothing above the committed end is served", answer.offset <= partition.end, () => {
