@@ -70,12 +70,12 @@ interface EncodedClaim extends PlannedClaim {
 export async function writeClaims(
   session: Session,
   planned: readonly PlannedClaim[],
-  options: WriteOptions,
+  { receiver, signal }: WriteOptions,
 ): Promise<{ readonly written: StoredClaim[]; readonly lost: number[] }> {
   const written: StoredClaim[] = [];
   const lost: number[] = [];
   const encoded = planned.map((plan) => ({ ...plan, value: encodeClaim(plan.claim) }));
-  for (const batch of batches(encoded)) await writeBatch(session, batch, { written, lost, ...options });
+  for (const batch of batches(encoded)) await writeBatch(session, batch, { written, lost, receiver, signal });
   return { written, lost };
 }
 

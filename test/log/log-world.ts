@@ -2,8 +2,10 @@
 // stores stay.
 import type { ClusterComponents } from "../../src/cluster/cluster-components.ts";
 import { ensureClusterIdentity } from "../../src/cluster/cluster-identity.ts";
+import type { ImageCollection } from "../../src/cluster/image.ts";
 import { ImageFeed } from "../../src/cluster/image-feed.ts";
 import { ClusterKeys } from "../../src/cluster/keys.ts";
+import { PeerError, type PeerEndpoint, type Peers } from "../../src/cluster/peers.ts";
 import type { Topic } from "../../src/cluster/topic.ts";
 import { Topics } from "../../src/cluster/topics.ts";
 import { longLivedController } from "../../src/host/abort.ts";
@@ -36,6 +38,8 @@ export class LogWorld {
   kv: KeyValueStore = this.memoryKv;
   readonly keys = new ClusterKeys("test");
   readonly objectKeys = new ObjectKeys("test");
+  /** By broker id. */
+  readonly running = new Map<number, LogProcess>();
 
   /** Runs virtual time until `work` has settled. */
   complete<T>(work: Promise<T>): Promise<T> {
@@ -43,10 +47,50 @@ export class LogWorld {
   }
 
   /** Starts a process and waits until it serves. */
-  async start(settings: Partial<LogSettings> = {}): Promise<LogProcess> {
+  async start(settings: Partial<LogSettings> & { readonly brokerId?: number } = {}): Promise<LogProcess> {
     const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
     const process = new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
     await this.complete(process.open());
+    return process;
+  }
+
+  /** Lets `ms` of virtual time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.run({ untilMs: this.clock.monotonicMs() + ms });
+  }
+
+  /** Lets virtual time pass until `isDone`, a minute at most. */
+  async until(isDone: () => boolean): Promise<void> {
+    for (let turns = 0; !isDone(); turns++) {
+      if (turns === 1200) throw new Error("what was waited for did not happen within a minute");
+      await this.pass(50);
+    }
+  }
+}
+
+/** Calls between the processes of a world, without a network: who runs answers. */
+class WorldPeers implements Peers {
+  readonly #world: LogWorld;
+
+  constructor(world: LogWorld) {
+    this.#world = world;
+  }
+
+  probe(peer: PeerEndpoint): Promise<{ readonly process: string }> {
+    return Promise.resolve({ process: this.#running(peer).processId });
+  }
+
+  async waitForImage(
+    peer: PeerEndpoint,
+    { collection, revision }: { readonly collection: ImageCollection; readonly revision: number },
+    options: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    await this.#running(peer).feed.waitFor(collection, revision, options);
+  }
+
+  #running({ brokerId }: PeerEndpoint): LogProcess {
+    const process = this.#world.running.get(brokerId);
+    if (!process) throw new PeerError("refused", `broker ${brokerId} does not run`);
     return process;
   }
 }
@@ -58,11 +102,19 @@ export class LogProcess {
   readonly feed: ImageFeed;
   readonly topics: Topics;
   readonly brokerLog: BrokerLog;
+  readonly brokerId: number;
+  readonly processId: string;
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
-  constructor(world: LogWorld, cluster: ClusterComponents, settings: LogSettings) {
+  constructor(
+    world: LogWorld,
+    cluster: ClusterComponents,
+    { brokerId = 1, ...settings }: LogSettings & { readonly brokerId?: number },
+  ) {
     this.world = world;
+    this.brokerId = brokerId;
+    this.processId = Buffer.from(world.random.bytes(8)).toString("hex");
     this.cluster = cluster;
     this.feed = new ImageFeed(cluster, {
       clusterId: "test",
@@ -71,10 +123,18 @@ export class LogProcess {
       },
     });
     this.topics = new Topics(cluster, this.feed);
-    const registration = { brokerId: 1, process: "00", host: "localhost", port: 9092, rack: "", version: "test" };
+    const registration = {
+      brokerId,
+      process: this.processId,
+      host: "localhost",
+      port: 9090 + brokerId,
+      rack: "",
+      version: "test",
+    };
     const { store, objectKeys } = world;
     const metrics = new UnexportedMetrics();
-    this.brokerLog = new BrokerLog({ cluster, feed: this.feed, store, objectKeys, metrics, settings, registration });
+    const shared = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration };
+    this.brokerLog = new BrokerLog({ ...shared, peers: new WorldPeers(world) });
   }
 
   /** Settles when the broker log has run to its end. */
@@ -89,12 +149,14 @@ export class LogProcess {
       this.brokerLog.onServing(resolve);
     });
     this.#run = this.brokerLog.run(this.#stop.signal);
+    this.world.running.set(this.brokerId, this);
     await serving;
   }
 
   /** Ends in order: flush, checkpoint, deregistration. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.world.running.delete(this.brokerId);
     await this.world.complete(this.#run);
     await this.feed.stop();
   }
@@ -103,6 +165,7 @@ export class LogProcess {
   async crash(): Promise<void> {
     this.brokerLog.abandon();
     this.#stop.abort();
+    this.world.running.delete(this.brokerId);
     await this.world.complete(this.#run);
     await this.feed.stop();
   }
