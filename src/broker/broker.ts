@@ -48,6 +48,8 @@ export class Broker {
   readonly #tasks: TaskGroup;
   /** Ends sessions in order; aborts first when the broker stops. */
   readonly #logLife = longLivedController();
+  /** Aborts with the reason when the broker cannot go on. */
+  readonly #whole = longLivedController();
   #fail: (error: unknown) => void = () => {};
   /** Rejects when the broker cannot go on: a bug or a broken store. The process has to end. Never resolves. */
   readonly failed: Promise<never>;
@@ -67,6 +69,7 @@ export class Broker {
       this.#fail = (error) => {
         // Nothing more may be written or answered from a state that may be wrong.
         if (brokenInvariant(error)) this.abandon();
+        this.#whole.abort(error);
         reject(error);
       };
     });
@@ -75,7 +78,10 @@ export class Broker {
     this.#tasks = new TaskGroup(log, (name, error) => this.#fail(new Error(`${name} failed`, { cause: error })));
   }
 
-  /** Starts a broker; resolves when it serves. Rejects with the reason when it cannot, leaving nothing behind. */
+  /**
+   * Starts a broker; resolves when it serves. Rejects with the reason when it cannot or when `signal` aborts, leaving
+   * nothing behind.
+   */
   static async start(
     settings: BrokerSettings,
     components: BrokerComponents,
@@ -83,7 +89,7 @@ export class Broker {
   ): Promise<Broker> {
     const broker = new Broker(settings, components);
     try {
-      await Promise.race([broker.#start(options.signal), broker.failed]);
+      await broker.#start(AbortSignal.any([options.signal, broker.#whole.signal]));
     } catch (error) {
       await broker.stop();
       throw error;
@@ -114,7 +120,7 @@ export class Broker {
     const objectKeys = new ObjectKeys(this.#settings.clusterName);
     const { clusterId } = await guardCluster({ cluster, store, objectKeys, signal });
     const feed = new ImageFeed(cluster, { clusterId, onFailure: (error) => this.#fail(error) });
-    await feed.start({ signal: this.#tasks.signal });
+    await aborted(feed.start({ signal: this.#tasks.signal }), signal);
     // Bound before the registration, which names the port. Requests wait until the recovery is done.
     let startDispatch: (dispatcher: Dispatcher) => void = () => {};
     const dispatcher = new Promise<Dispatcher>((resolve) => {
@@ -122,6 +128,7 @@ export class Broker {
     });
     const server = await this.#listen(dispatcher);
     this.#server = server;
+    signal.throwIfAborted();
     const registration = this.#registration(server.address);
     const settings = this.#settings.log;
     const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration });
@@ -197,12 +204,14 @@ export class Broker {
   #registration(bound: Address): Registration {
     const { brokerId, advertised, rack, version } = this.#settings;
     const process = Buffer.from(this.#components.random.bytes(8)).toString("hex");
-    return { brokerId, process, host: advertised.host, port: advertised.port || bound.port, rack, version };
+    const port = advertised.port || bound.port;
+    return { brokerId, process, host: advertised.host, port, controlHost: "", controlPort: 0, rack, version };
   }
 
   /**
    * Stops in order: no new connections, the answers under way, the groups, then flush, checkpoint and deregistration.
-   * Repeating it waits for the same stop.
+   * Ends within `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
+   * Rejects with the broken invariant if one ended the broker meanwhile.
    */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -212,7 +221,8 @@ export class Broker {
   async #stop(): Promise<void> {
     const { log, clock } = this.#components;
     log.info("broker stops", { broker: this.#settings.brokerId });
-    await this.#server?.close(this.#settings.stopGraceMs);
+    // Requests of a broker that never served have nobody who would answer them.
+    await this.#server?.close(this.#groups ? this.#settings.stopGraceMs : 0);
     this.#groups?.close();
     this.#logLife.abort(new Error("the broker stops"));
     // A store that answers no more must not keep the process: what is committed is safe without this stop's last steps.
@@ -223,6 +233,8 @@ export class Broker {
     await this.#sessions;
     cancel();
     await this.#tasks.stop();
+    const bug = brokenInvariant(this.#whole.signal.reason);
+    if (bug) throw bug;
   }
 
   /** Ends everything at once and without a word, as a crash does. For simulations and for a process that must exit. */

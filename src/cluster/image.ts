@@ -98,12 +98,17 @@ export class MetadataImage {
 
   /** Live brokers by id. */
   brokers(): readonly BrokerEndpoint[] {
-    return this.#newestSessions();
+    return this.newestSessions();
   }
 
   /** Ids of the brokers that may be given shards: alive and not draining. Ascending. */
   placementBrokerIds(): readonly number[] {
-    return this.#newestSessions().flatMap((session) => (session.isDraining ? [] : [session.brokerId]));
+    return this.newestSessions().flatMap((session) => (session.isDraining ? [] : [session.brokerId]));
+  }
+
+  /** All live sessions, in no order; a broker may have two for a moment. */
+  sessions(): Iterable<LiveSession> {
+    return this.#content.sessions.values();
   }
 
   /** A live session. */
@@ -153,8 +158,8 @@ export class MetadataImage {
     return count;
   }
 
-  /** One session a broker: the newest, should an earlier one not have ended yet. */
-  #newestSessions(): readonly LiveSession[] {
+  /** One session a broker, by broker id: the newest, should an earlier one not have ended yet. */
+  newestSessions(): readonly LiveSession[] {
     if (this.#brokers) return this.#brokers;
     const newest = new Map<number, LiveSession>();
     for (const session of this.#content.sessions.values()) {

@@ -47,6 +47,9 @@ export interface SessionRecord {
   /** Where clients reach the broker. */
   readonly host: string;
   readonly port: number;
+  /** Where other brokers reach it; "" and 0 where they cannot. */
+  readonly controlHost: string;
+  readonly controlPort: number;
   /** Availability zone, empty if unknown. */
   readonly rack: string;
   /** Version of the program. */
@@ -181,13 +184,15 @@ export function encodeSession({ process, isDraining, ...record }: SessionRecord)
 
 /** @throws MetadataFormatError naming the key */
 export function decodeSession(entry: KeyValue): SessionRecord {
-  return decode(entry, SessionSchema, ({ brokerId, process, host, port, rack, version, draining }) => ({
-    brokerId,
+  return decode(entry, SessionSchema, ({ process, draining, ...record }) => ({
+    brokerId: record.brokerId,
     process: Buffer.from(process).toString("hex"),
-    host,
-    port,
-    rack,
-    version,
+    host: record.host,
+    port: record.port,
+    controlHost: record.controlHost,
+    controlPort: record.controlPort,
+    rack: record.rack,
+    version: record.version,
     isDraining: draining,
   }));
 }

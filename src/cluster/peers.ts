@@ -7,6 +7,8 @@ export interface PeerEndpoint {
   readonly brokerId: number;
   /** Hex digits, random per process start. */
   readonly process: string;
+  readonly controlHost: string;
+  readonly controlPort: number;
 }
 
 /** The calls. Each has a deadline of its own. */

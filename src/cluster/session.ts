@@ -274,7 +274,8 @@ export async function findRivalSession(
     .find((record) => record.brokerId === own.brokerId && record.process !== own.process);
 }
 
-async function deleteSession(
+/** Deletes one session, which fences it: nothing is written on its behalf any more. Repeating it does nothing. */
+export async function deleteSession(
   components: ClusterComponents,
   { sessionId, createRevision }: { readonly sessionId: SessionId; readonly createRevision: Revision },
   signal: AbortSignal,

@@ -6,7 +6,7 @@ import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
 import { type Registration, Session } from "../cluster/session.ts";
 import { longLivedController } from "../host/abort.ts";
-import { sleep } from "../host/clock.ts";
+import { sleep, withDeadline } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
@@ -38,6 +38,10 @@ export interface BrokerLogComponents {
 /** Longest pause before a broker whose session died registers again, in milliseconds. */
 const REGISTER_BACKOFF_MS_MAX = 5_000;
 const REGISTER_BACKOFF_MS_FIRST = 50;
+/** How long a stop waits for its last flush and checkpoint: nobody is answered any more, the next start is faster. */
+const LAST_STEPS_MS = 8_000;
+/** How long it waits for the end of its session to be known: one call and another try. */
+const DEREGISTRATION_MS = 4_000;
 /** How often a deleted topic with batches under way is looked at again. */
 const DELETED_TOPIC_RETRY_MS = 100;
 
@@ -152,7 +156,7 @@ export class BrokerLog {
     }
     const served = await this.#serve(sessionLog, signal);
     this.#serving = null;
-    await sessionLog.settle();
+    await this.#settle(sessionLog, signal);
     const bug = brokenInvariant(sessionLog.session.signal.reason);
     if (bug) throw bug;
     log.info("session ended", {
@@ -160,6 +164,23 @@ export class BrokerLog {
       reason: String(sessionLog.session.signal.reason),
     });
     return served;
+  }
+
+  /** Until the end of a session is known. A broker that stops does not wait for long: the lease runs out by itself. */
+  async #settle(sessionLog: SessionLog, stop: AbortSignal): Promise<void> {
+    let cancel = () => {};
+    const onStop = () => {
+      cancel = this.#clock.setTimer(DEREGISTRATION_MS, () => {
+        const { sessionId } = sessionLog.session;
+        this.#parts.cluster.log.warn("the stop leaves its session to the lease", { session: sessionId });
+        this.abandon();
+      });
+    };
+    if (stop.aborted) onStop();
+    else stop.addEventListener("abort", onStop, { once: true });
+    await sessionLog.settle();
+    stop.removeEventListener("abort", onStop);
+    cancel();
   }
 
   /** Ends everything without a word, as a crash would: for tests and for a process that exits at once. */
@@ -218,11 +239,12 @@ export class BrokerLog {
         log.warn("session gives up", { session: session.sessionId, error });
         session.die(error instanceof Error ? error : String(error));
       }
+    } finally {
+      for (const end of unfollow) end();
     }
     this.#keeper = null;
     await keeper.stop();
     if (!session.signal.aborted) await this.#endInOrder(sessionLog);
-    for (const end of unfollow) end();
     return served;
   }
 
@@ -260,10 +282,16 @@ export class BrokerLog {
   /** Flush what is open, checkpoint, deregister: so that the next start replays nothing. */
   async #endInOrder(sessionLog: SessionLog): Promise<void> {
     const { session } = sessionLog;
+    const clock = this.#clock;
     try {
-      while (!sessionLog.isIdle && !session.signal.aborted) await sleep(this.#clock, 5, session.signal);
-      await sessionLog.checkpoint(session.signal);
+      // A metadata store that is silent for so long will not commit anything of a broker that stops.
+      if (!session.isProven()) throw new Error("the metadata store does not answer");
+      await withDeadline(clock, LAST_STEPS_MS, "last flush and checkpoint", session.signal, async (signal) => {
+        while (!sessionLog.isIdle) await sleep(clock, 5, signal);
+        await sessionLog.checkpoint(signal);
+      });
     } catch (error) {
+      if (brokenInvariant(error)) throw error;
       this.#parts.cluster.log.warn("the last checkpoint was not written", { session: session.sessionId, error });
     }
     session.die("the broker stops");

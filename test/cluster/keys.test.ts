@@ -73,7 +73,9 @@ describe("values", () => {
     base: { objectKey: "p/ckpt/x/1", position: 5, length: 2 ** 33, sessionId, n: 2 ** 45 },
     prev: [{ sessionId, epoch: 6, from: 1, to: 9 }],
   };
-  const session = { brokerId: 3, process: "00ff", host: "h", port: 1, rack: "r", version: "v", isDraining: true };
+  const control = { controlHost: "c", controlPort: 2 };
+  const address = { host: "h", port: 1, ...control, rack: "r" };
+  const session = { brokerId: 3, process: "00ff", ...address, version: "v", isDraining: true };
   const topic = {
     topicId: "AQIDBAUGBwgJCgsMDQ4PEA",
     partitionCount: 4,

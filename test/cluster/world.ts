@@ -133,5 +133,7 @@ export class World {
 
 /** What a broker of the tests says of itself. */
 export function registration(brokerId: number) {
-  return { brokerId, process: `0${brokerId}`, host: `broker-${brokerId}`, port: 9092, rack: "", version: "test" };
+  const host = `broker-${brokerId}`;
+  const control = { controlHost: host, controlPort: 9093 };
+  return { brokerId, process: `0${brokerId}`, host, port: 9092, ...control, rack: "", version: "test" };
 }

@@ -20,6 +20,7 @@ import { silentLog } from "../../src/host/log.ts";
 import { UnexportedMetrics } from "../../src/host/metrics.ts";
 import { handlers } from "../../src/kafka/handlers.ts";
 import { defaultKafkaSettings, type KafkaSettings } from "../../src/kafka/kafka-settings.ts";
+import type { KeyValueStore } from "../../src/kv/key-value-store.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
 import type { ObjectStore } from "../../src/object-store/object-store.ts";
@@ -68,11 +69,12 @@ export class BrokerWorld {
   /** Starts a broker whose Kafka settings differ from the defaults in `settings`. */
   static async start(
     settings: Partial<KafkaSettings> = {},
-    options: { requestBudgetBytes?: number; store?: ObjectStore } = {},
+    options: { requestBudgetBytes?: number; store?: ObjectStore; kv?: (clock: SimClock) => KeyValueStore } = {},
   ): Promise<BrokerWorld> {
     const { requestBudgetBytes = 256 << 20, store = new MemoryObjectStore() } = options;
     const world = new BrokerWorld();
     const { clock, metrics, transport } = world;
+    const kv = options.kv?.(clock) ?? new MemoryKeyValueStore({ clock });
     const starting = Broker.start(
       {
         ...embeddedBrokerSettings,
@@ -88,7 +90,7 @@ export class BrokerWorld {
         metrics,
         transport,
         store,
-        kv: new MemoryKeyValueStore({ clock }),
+        kv,
       },
       { signal: new AbortController().signal },
     );

@@ -21,6 +21,8 @@ export function imageOf(owners: readonly (number | undefined)[]): MetadataImage 
     process: "p",
     host: `broker-${brokerId}.test`,
     port: 9092,
+    controlHost: "",
+    controlPort: 0,
     rack: brokerId === 2 ? "zone-b" : "",
     version: "0",
     isDraining: false,

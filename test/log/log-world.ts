@@ -128,6 +128,8 @@ export class LogProcess {
       process: this.processId,
       host: "localhost",
       port: 9090 + brokerId,
+      controlHost: "localhost",
+      controlPort: 9190 + brokerId,
       rack: "",
       version: "test",
     };

@@ -13,7 +13,8 @@ async function brieflyOwnEverything(world: LogWorld): Promise<void> {
   const life = new AbortController();
   const { memoryKv, clock, random, keys } = world;
   const cluster = { kv: memoryKv, clock, random, log: silentLog, keys };
-  const registration = { brokerId: 1, process: "99", host: "elsewhere", port: 9092, rack: "", version: "test" };
+  const address = { host: "elsewhere", port: 9092, controlHost: "", controlPort: 0, rack: "" };
+  const registration = { brokerId: 1, process: "99", ...address, version: "test" };
   const session = await Session.register(cluster, registration, { signal, life: life.signal });
   const shards = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
   await claimShards(session, { shards, loadCheckpoint: () => Promise.reject(new Error("none")), signal });

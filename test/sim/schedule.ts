@@ -177,10 +177,11 @@ class Schedule {
 
   /** The broker stops as on SIGTERM; nothing of it may be left. Then a new process has to find everything. */
   async #stopInOrder(): Promise<void> {
+    // Between the end of one process and the start of the next there is nothing to stop.
+    await this.#runUntil(CONVERGENCE_MS, () => !this.#broker.current.clock.isDead);
     const life = this.#broker.current;
-    const stopped = life.broker?.stop();
     let isStopped = false;
-    stopped?.then(
+    life.stop().then(
       () => {
         isStopped = true;
       },

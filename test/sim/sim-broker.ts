@@ -57,6 +57,10 @@ export class BrokerLife {
   readonly #random: SimRandom;
   broker: Broker | undefined;
   isPaused = false;
+  /** What SIGTERM aborts while the broker starts. */
+  readonly #stopped = new AbortController();
+  /** Settles when the start has come to its end. */
+  #started: Promise<void> = Promise.resolve();
 
   constructor(world: BrokerWorld, number: number) {
     this.#world = world;
@@ -112,18 +116,25 @@ export class BrokerLife {
       kv: this.kv,
     };
     const fail = (error: unknown) => {
-      if (this.clock.isDead) return;
+      if (this.clock.isDead || error === this.#stopped.signal.reason) return;
       const bug = causeOf(error, InvariantError);
       if (bug) ledger.fail("assertions of the broker hold", `${this.name}: ${bug.message}`);
       ended(error);
     };
-    Broker.start(settings, components, { signal: new AbortController().signal }).then((broker) => {
+    this.#started = Broker.start(settings, components, { signal: this.#stopped.signal }).then((broker) => {
       if (this.clock.isDead) return;
       this.broker = broker;
       this.#world.onServing(this);
       broker.brokerLog.onServing(() => this.#world.onServing(this));
       broker.failed.catch(fail);
     }, fail);
+  }
+
+  /** Ends in order, as on SIGTERM, also in the middle of the start. */
+  async stop(): Promise<void> {
+    this.#stopped.abort(new Error(`${this.name} is told to stop`));
+    await this.#started;
+    await this.broker?.stop();
   }
 
   /** Ends everything of this life at once. */

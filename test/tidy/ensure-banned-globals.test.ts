@@ -39,6 +39,7 @@ const bannedModules: Readonly<Record<string, string>> = {
   "node:net": network,
   "node:tls": network,
   "node:http": network,
+  "node:http2": network,
   "node:https": network,
   "node:timers": timers,
   "node:timers/promises": timers,

@@ -78,7 +78,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     floor: 2,
     may: [],
     vendors: {
-      "*": ["node:net", "node:http", "node:crypto", "node:events"],
+      "*": ["node:net", "node:http", "node:http2", "node:crypto", "node:events"],
       "folder-lock.ts": ["node:fs", "node:fs/promises"],
       "node-file-system.ts": ["node:fs", "node:fs/promises"],
       "pino-log.ts": ["pino"],
