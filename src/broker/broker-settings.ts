@@ -19,6 +19,8 @@ export interface BrokerSettings {
   readonly rack: string;
   /** Bytes that requests and unsent answers of all connections may hold. */
   readonly requestBudgetBytes: number;
+  /** How long a stop hands shards to other brokers; they claim the rest when it has ended. */
+  readonly drainTimeoutMs: number;
   /** How long a stop waits for requests under way. */
   readonly stopGraceMs: number;
   /** How long a stop waits for its last flush, checkpoint and deregistration; then it leaves without them. */
@@ -35,8 +37,10 @@ export const embeddedBrokerSettings = {
   version: "0.1.0",
   rack: "",
   requestBudgetBytes: 256 * 1024 * 1024,
+  // All three end before Kubernetes' default grace of 30 s does.
+  drainTimeoutMs: 8_000,
   stopGraceMs: 5_000,
-  stopTimeoutMs: 15_000,
+  stopTimeoutMs: 10_000,
   kafka: defaultKafkaSettings,
   group: defaultGroupSettings,
   log: embeddedLogSettings,

@@ -3,13 +3,14 @@
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { ImageFeed } from "../cluster/image-feed.ts";
 import { ClusterKeys } from "../cluster/keys.ts";
+import type { Peers } from "../cluster/peers.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import type { Registration } from "../cluster/session.ts";
 import { Topics } from "../cluster/topics.ts";
 import { GroupCoordinator } from "../group/group-coordinator.ts";
 import { longLivedController } from "../host/abort.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
-import type { Clock } from "../host/clock.ts";
+import { type Clock, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
 import type { Random } from "../host/random.ts";
@@ -38,6 +39,7 @@ export interface BrokerComponents {
   readonly transport: Transport;
   readonly store: ObjectStore;
   readonly kv: KeyValueStore;
+  readonly peers: Peers;
 }
 
 /** A running broker. */
@@ -103,9 +105,9 @@ export class Broker {
     return this.#server.address;
   }
 
-  /** Whether requests for partitions are served now: what a readiness probe asks. */
+  /** Whether every partition placed on this broker is served: what a readiness probe asks. */
   get isReady(): boolean {
-    return this.#brokerLog?.isServing ?? false;
+    return this.#brokerLog?.isSettled ?? false;
   }
 
   /** The partition logs, for tools and tests of this process. */
@@ -131,7 +133,7 @@ export class Broker {
     signal.throwIfAborted();
     const registration = this.#registration(server.address);
     const settings = this.#settings.log;
-    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration });
+    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration, peers: this.#components.peers });
     this.#brokerLog = brokerLog;
     const served = new Promise<void>((resolve) => {
       brokerLog.onServing(resolve);
@@ -209,8 +211,8 @@ export class Broker {
   }
 
   /**
-   * Stops in order: no new connections, the answers under way, the groups, then flush, checkpoint and deregistration.
-   * Ends within `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
+   * Stops in order: shards to the other brokers, no new connections, the answers under way, the groups, then flush,
+   * checkpoint and deregistration. Ends within `drainTimeoutMs`, `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
    * Rejects with the broken invariant if one ended the broker meanwhile.
    */
   stop(): Promise<void> {
@@ -221,6 +223,7 @@ export class Broker {
   async #stop(): Promise<void> {
     const { log, clock } = this.#components;
     log.info("broker stops", { broker: this.#settings.brokerId });
+    await this.#drain();
     // Requests of a broker that never served have nobody who would answer them.
     await this.#server?.close(this.#groups ? this.#settings.stopGraceMs : 0);
     this.#groups?.close();
@@ -235,6 +238,19 @@ export class Broker {
     await this.#tasks.stop();
     const bug = brokenInvariant(this.#whole.signal.reason);
     if (bug) throw bug;
+  }
+
+  /** Lets the other brokers take the shards while clients are still served here, and are told who leads. */
+  async #drain(): Promise<void> {
+    const { log, clock } = this.#components;
+    const { brokerId, drainTimeoutMs } = this.#settings;
+    if (!this.#brokerLog?.isServing) return;
+    try {
+      const brokerLog = this.#brokerLog;
+      await withDeadline(clock, drainTimeoutMs, "drain", this.#tasks.signal, (signal) => brokerLog.drain(signal));
+    } catch (error) {
+      log.warn("not every shard was handed over, the other brokers claim the rest", { broker: brokerId, error });
+    }
   }
 
   /** Ends everything at once and without a word, as a crash does. For simulations and for a process that must exit. */

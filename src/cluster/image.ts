@@ -118,12 +118,7 @@ export class MetadataImage {
 
   /** The live session of a broker, the newest should it have two. */
   sessionOf(brokerId: number): LiveSession | undefined {
-    return this.#newestSessions().find((session) => session.brokerId === brokerId);
-  }
-
-  /** All live sessions. */
-  sessions(): Iterable<LiveSession> {
-    return this.#content.sessions.values();
+    return this.newestSessions().find((session) => session.brokerId === brokerId);
   }
 
   /** Whether a broker still has a session that was registered before `createRevision`. */

@@ -116,6 +116,7 @@ export class ShardKeeper {
    */
   async drain(signal: AbortSignal): Promise<void> {
     const { feed } = this.#parts;
+    if (!this.#others(feed.current).some(({ isDraining }) => !isDraining)) return;
     const revision = await this.#session.markDraining({ signal });
     if (revision === undefined) return;
     await feed.waitFor("sessions", revision, { signal });
