@@ -50,6 +50,12 @@ export const etcdModule: readonly (readonly [string, string])[] = [
   ["ctl/main.go", 'package main\n\nimport "go.etcd.io/etcd/etcdctl/v3/ctlv3"\n\nfunc main() { ctlv3.MustStart() }\n'],
 ];
 
+/** S3 servers by the name of their program: the package that Go builds, and its version. */
+export const s3Servers: Readonly<Record<"versitygw" | "minio", string>> = {
+  versitygw: "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+  minio: "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+};
+
 /** A Maven project that does nothing but name its dependencies. */
 export function mavenProject(artifacts: readonly Artifact[]): string {
   const dependencies = artifacts.map((artifact) => {
@@ -91,10 +97,14 @@ export function commandWrappers(toolsFolder: string): readonly (readonly [string
       ] as const,
   );
   const debian = ["kcat", "strace"].map((name) => [name, debianWrapper(toolsFolder, name)] as const);
-  const etcd = ["etcd", "etcdctl"].map(
-    (name) => [name, `#!/bin/sh\nexec '${join(toolsFolder, "etcd", name)}' "$@"\n`] as const,
-  );
-  return [...java, ...debian, ...etcd];
+  const built = [
+    ["etcd", "etcd"],
+    ["etcd", "etcdctl"],
+    ["versitygw", "versitygw"],
+    ["minio", "minio"],
+  ] as const;
+  const go = built.map(([tool, name]) => [name, `#!/bin/sh\nexec '${join(toolsFolder, tool, name)}' "$@"\n`] as const);
+  return [...java, ...debian, ...go];
 }
 
 /** Starts a program that was unpacked beside its own libraries. */

@@ -12,6 +12,7 @@ import {
   kcatPackages,
   mavenProject,
   pythonPackages,
+  s3Servers,
   stracePackages,
 } from "./tool-versions.ts";
 
@@ -105,6 +106,16 @@ function installEtcd(): void {
   expectOk(runCommand(join(folder, "etcd"), ["--version"]), "starting etcd");
 }
 
+/** Builds a program of its own published module, as `go install` does. */
+function installGoProgram(name: string, program: string): void {
+  if (!hasProgram("go", "version")) throw new ToolError("go is missing: install Go, 1.26 or newer");
+  const folder = freshFolder(name);
+  const options = { timeoutMs: 1_800_000, env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOBIN: folder } };
+  const install = ["install", "-trimpath", "-ldflags", "-s -w", program];
+  expectOk(runWithRetries("go", install, options), `the build of ${program} by go`);
+  expectOk(runCommand(join(folder, name), ["--version"]), `starting ${name}`);
+}
+
 function installWrappers(): void {
   const folder = freshFolder("bin");
   for (const [name, script] of commandWrappers(toolsFolder)) {
@@ -127,6 +138,11 @@ const tools: readonly Tool[] = [
   { name: "kcat", contents: kcatPackages.join(" "), install: () => installDebian("kcat", kcatPackages) },
   { name: "strace", contents: stracePackages.join(" "), install: () => installDebian("strace", stracePackages) },
   { name: "etcd", contents: JSON.stringify([etcdVersion, etcdModule]), install: installEtcd },
+  ...Object.entries(s3Servers).map(([name, program]) => ({
+    name,
+    contents: program,
+    install: () => installGoProgram(name, program),
+  })),
   { name: "python", contents: [toolsFolder, ...pythonPackages].join(" "), install: installPython },
 ];
 

@@ -4,8 +4,11 @@
 import type { SimClock, SimNodeClock } from "./sim-clock.ts";
 import type { SimRandom } from "./sim-random.ts";
 
-/** What can happen to a call. `refused` is the store's 503; `lost-…` and `late` leave the caller not knowing. */
-export type Fault = "refused" | "unreachable" | "lost-request" | "lost-reply" | "late";
+/**
+ * What can happen to a call. `refused` is the store's 503; the others but `unreachable` leave the caller not knowing. What
+ * is `overtaken` is applied in the moments after its caller has given it up, when he acts on not knowing.
+ */
+export type Fault = "refused" | "unreachable" | "lost-request" | "lost-reply" | "late" | "overtaken";
 
 /** Probabilities per call; what is not named never happens. */
 export type FaultRates = Readonly<Partial<Record<Fault, number>>>;
@@ -51,7 +54,9 @@ interface Settle<T> {
   readonly reject: (error: unknown) => void;
 }
 
-const faults: readonly Fault[] = ["refused", "unreachable", "lost-request", "lost-reply", "late"];
+const faults: readonly Fault[] = ["refused", "unreachable", "lost-request", "lost-reply", "late", "overtaken"];
+/** An overtaken call is applied within this many ways of its caller's giving up. */
+const OVERTAKEN_BY_WAYS_MAX = 4;
 
 /** Passes the calls of one node on, with faults. */
 export class FaultyCalls<Kind extends string> {
@@ -62,6 +67,7 @@ export class FaultyCalls<Kind extends string> {
     "lost-request": 0,
     "lost-reply": 0,
     late: 0,
+    overtaken: 0,
     outage: 0,
     "applied-after-death": 0,
   };
@@ -147,7 +153,19 @@ export class FaultyCalls<Kind extends string> {
         this.#leaveOpen(call, settle);
         return;
       }
+      case "overtaken":
+        this.#applyOnceGivenUp(call);
+        return;
     }
+  }
+
+  /** Lost when the caller dies before he gives up. */
+  #applyOnceGivenUp<T>(call: FaultyCall<Kind, T>): void {
+    const onAbort = () => {
+      const ways = this.#options.random.between(0, OVERTAKEN_BY_WAYS_MAX);
+      if (!this.#options.node.isDead) this.#applyAfter(ways * this.latency(), call, () => {});
+    };
+    call.signal.addEventListener("abort", onAbort, { once: true });
   }
 
   /** Runs the call after `delayMs` of the world's time, whether or not its node still lives. */

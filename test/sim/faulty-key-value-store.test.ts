@@ -49,6 +49,18 @@ describe("FaultyKeyValueStore", () => {
     expect([entry?.modRevision, revision]).toEqual([2, 2]);
   });
 
+  it("applies an overtaken transaction once its caller has given it up, and not before", async () => {
+    const { world, inner, store } = newWorld({ rates: { txn: { overtaken: 1 } } });
+    const controller = new AbortController();
+    const answer = store.txn(putA, { signal: controller.signal }).catch((reason: KvError) => reason);
+    await world.advance(60_000);
+    expect((await inner.get("a", { signal })).entry).toBeUndefined();
+    controller.abort(new Error("deadline"));
+    expect(await world.complete(answer)).toMatchObject({ kind: "unknown" });
+    await world.advance(100);
+    expect((await inner.get("a", { signal })).entry?.modRevision).toBe(2);
+  });
+
   it("uses the rates of `default` for what is not named", async () => {
     const { world, store } = newWorld({ rates: { default: { refused: 1 }, txn: {} } });
     await expect(world.complete(store.get("a", { signal }))).rejects.toMatchObject({ kind: "unavailable" });

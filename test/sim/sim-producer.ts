@@ -203,7 +203,8 @@ class Lane {
     const partitionData = [createPartitionProduceData({ index: partition, records: [encodeIdentifiedBatch(batch)] })];
     const named = this.#traits.produceVersion >= 13 ? { topicId } : { name: topic };
     const topicData = [createTopicProduceData({ ...named, partitionData })];
-    return createProduceRequest({ acks: this.#traits.acks, timeoutMs: 1_000, topicData });
+    const timeoutMs = this.#world.swarm.produceTimeoutMs;
+    return createProduceRequest({ acks: this.#traits.acks, timeoutMs, topicData });
   }
 
   #judge(

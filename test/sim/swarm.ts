@@ -67,6 +67,8 @@ export interface ClientSwarm {
   /** Mean pause of a lane between two batches. */
   readonly batchEveryMs: number;
   readonly requestTimeoutMs: number;
+  /** How long a producer lets the broker wait for a commit. */
+  readonly produceTimeoutMs: number;
   readonly readers: number;
   readonly groupMembers: number;
   /** Whether the topic that comes and goes is stamped with the broker's time. */
@@ -84,7 +86,7 @@ export function drawSwarm(random: SimRandom): Swarm {
     [5, 60],
     [1, 150],
   ] as const);
-  return {
+  const swarm = {
     faultPhaseMs: random.between(56_000, 64_000),
     environment: drawEnvironment(random),
     storeRates: {
@@ -114,6 +116,26 @@ export function drawSwarm(random: SimRandom): Swarm {
     resetRate: random.pick([0, 0, 0.0005, 0.003]),
     broker: drawBroker(random),
     clients: drawClients(random, storeLatencyMs[1]),
+  };
+  return withOvertakenCommits(swarm, random.split("overtaken heads"));
+}
+
+/** Share of the seeds whose sessions die of commits that land while their end is being settled. */
+const OVERTAKEN_SHARE = 0.25;
+
+/**
+ * Drawn apart from everything else, so that all other seeds stay what they are. A head transaction that nobody answers
+ * ends the session before the call is sent again, lands about when the dying session fences itself, and those who wait
+ * for it still do: by chance alone these hardly ever meet.
+ */
+function withOvertakenCommits(swarm: Swarm, random: SimRandom): Swarm {
+  if (!random.chance(OVERTAKEN_SHARE)) return swarm;
+  const { broker, clients, kvRates } = swarm;
+  return {
+    ...swarm,
+    kvRates: { ...kvRates, txn: { ...kvRates.txn, overtaken: random.between(0.004, 0.03) } },
+    broker: { ...broker, headTimeoutMs: random.pick([1_000, 2_500]) },
+    clients: { ...clients, requestTimeoutMs: Math.max(clients.requestTimeoutMs, 4_000), produceTimeoutMs: 30_000 },
   };
 }
 
@@ -190,6 +212,7 @@ function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm 
     batchEveryMs: random.pick([25, 40, 70]),
     // Long enough for a flush and a read of a healthy store.
     requestTimeoutMs: Math.max(random.pick([700, 1_500, 4_000]), 15 * storeLatencyMsMax),
+    produceTimeoutMs: 1_000,
     readers: 1,
     groupMembers: random.pick([0, 1, 2, 2]),
     hasAppendTimes: random.chance(0.5),

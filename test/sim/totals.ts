@@ -16,6 +16,7 @@ const STATES: readonly string[] = [
   "ack after the session had ended",
   "kv calls: applied-after-death",
   "store calls: applied-after-death",
+  "kv calls: overtaken",
   "head transaction sent again",
   "batches sent again",
   "log start moves",

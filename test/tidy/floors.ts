@@ -95,7 +95,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   "src/kv": {
     floor: 2,
     may: ["src/host", "src/wire"],
-    vendors: {},
+    vendors: {
+      "etcd.ts": ["etcd3"],
+      "etcd-endpoints.ts": ["etcd3", "cockatiel", "@grpc/grpc-js"],
+      "etcd-messages.ts": ["etcd3"],
+      "etcd-watch.ts": ["etcd3"],
+    },
     because: "the store has etcd's semantics and knows none of its keys",
   },
   "src/cluster": {
