@@ -133,7 +133,16 @@ export class Broker {
     signal.throwIfAborted();
     const registration = this.#registration(server.address);
     const settings = this.#settings.log;
-    const brokerLog = new BrokerLog({ cluster, feed, store, objectKeys, metrics, settings, registration, peers: this.#components.peers });
+    const brokerLog = new BrokerLog({
+      cluster,
+      feed,
+      store,
+      objectKeys,
+      metrics,
+      settings,
+      registration,
+      peers: this.#components.peers,
+    });
     this.#brokerLog = brokerLog;
     const served = new Promise<void>((resolve) => {
       brokerLog.onServing(resolve);

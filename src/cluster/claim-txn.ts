@@ -156,10 +156,7 @@ function claimTxn(
 }
 
 /** Sorts out what a refused transaction read: what landed by an earlier copy, what is lost, what to try again. */
-function stillPossible(
-  { batch, dead, receiver, results }: RefusedClaim,
-  outcome: ClaimOutcome,
-): EncodedClaim[] {
+function stillPossible({ batch, dead, receiver, results }: RefusedClaim, outcome: ClaimOutcome): EncodedClaim[] {
   const isReceiverGone =
     receiver !== undefined && results[1 + 2 * dead.length + batch.length]?.createRevision !== receiver.createRevision;
   const lostSessions = new Set<SessionId>();

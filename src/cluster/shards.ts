@@ -216,6 +216,10 @@ function takeOver(sessionId: SessionId, stored: StoredClaim, dead: DeadSession):
 }
 
 /** A section as the base of a claim: it holds everything of the shard in the flushes of `sessionId` up to `n`. */
-export function sectionBase({ objectKey, position, length }: SectionPlace, sessionId: SessionId, n: number): SectionBase {
+export function sectionBase(
+  { objectKey, position, length }: SectionPlace,
+  sessionId: SessionId,
+  n: number,
+): SectionBase {
   return { objectKey, position, length, sessionId, n };
 }

@@ -1,7 +1,8 @@
 // Checkpoints of one session: what an owner would have to replay, written down so that nobody has to. Head and sections
 // are taken in one synchronous step; a section that did not change is a reference, a long list is a sub-block plus changes.
-import { moveCheckpointPointer } from "../cluster/head.ts";
+
 import type { SectionInForce } from "../cluster/hand-over.ts";
+import { moveCheckpointPointer } from "../cluster/head.ts";
 import type { Session } from "../cluster/session.ts";
 import { afterCheckpoint, rewriteClaims } from "../cluster/shards.ts";
 import type { Log } from "../host/log.ts";

@@ -1,9 +1,10 @@
 // Keeps the shards of one session as the cluster has them: claims what falls to this broker, loads what names the session,
 // gives away what another broker should own, and ends the session when somebody owns what it never gave. Looks at
 // everything after each change of the image; no step depends on having seen the one before.
-import type { ImageFeed } from "../cluster/image-feed.ts";
+
 import { handOver, takeBack } from "../cluster/hand-over.ts";
 import type { LiveSession, MetadataImage } from "../cluster/image.ts";
+import type { ImageFeed } from "../cluster/image-feed.ts";
 import { PeerError, type Peers } from "../cluster/peers.ts";
 import { placement } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";

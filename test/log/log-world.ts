@@ -5,7 +5,7 @@ import { ensureClusterIdentity } from "../../src/cluster/cluster-identity.ts";
 import type { ImageCollection } from "../../src/cluster/image.ts";
 import { ImageFeed } from "../../src/cluster/image-feed.ts";
 import { ClusterKeys } from "../../src/cluster/keys.ts";
-import { PeerError, type PeerEndpoint, type Peers } from "../../src/cluster/peers.ts";
+import { type PeerEndpoint, PeerError, type Peers } from "../../src/cluster/peers.ts";
 import type { Topic } from "../../src/cluster/topic.ts";
 import { Topics } from "../../src/cluster/topics.ts";
 import { longLivedController } from "../../src/host/abort.ts";
