@@ -126,9 +126,10 @@ export class CheckpointOracle implements CheckpointWitness {
   /** Every committed extent of a shard is in the section in force, in a term of `prev`, or the owner's own. */
   #checkReachable(shard: number, claim: ShardClaim): void {
     const own = this.#oracle.pointers.get(claim.sessionId);
-    const section = (own && this.#sectionOf(own, shard, claim.epoch)) || this.#baseOf(claim);
+    const inForce = own && this.#sectionOf(own, shard, claim.epoch);
+    const section = inForce || this.#baseOf(claim);
     const covers = new Map((section?.covers ?? []).map(({ sessionId, n }) => [sessionId, n]));
-    if (section && claim.base && !own) covers.set(claim.base.sessionId, claim.base.n);
+    if (section && claim.base && !inForce) covers.set(claim.base.sessionId, claim.base.n);
     const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
       if (sessionId === claim.sessionId && extent.shardEpoch === claim.epoch) return false;
       if ((covers.get(sessionId) ?? 0) >= flush) return false;

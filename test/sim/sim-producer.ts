@@ -10,13 +10,15 @@ import {
 } from "../../generated/testing/produce-request.ts";
 import { sleep } from "../../src/host/clock.ts";
 import { attemptName, encodeIdentifiedBatch, type IdentifiedBatch } from "./batch-identity.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
 import type { SimRandom } from "./sim-random.ts";
 
 /** What a producer is. */
 export interface ProducerTraits {
   readonly name: string;
+  readonly topic: string;
   readonly isIdempotent: boolean;
   /** -1, 1 or 0. */
   readonly acks: number;
@@ -69,7 +71,7 @@ export class SimProducer {
   constructor(world: ClientWorld, traits: ProducerTraits) {
     this.#world = world;
     this.#traits = traits;
-    this.#link = new BrokerLink(world, traits.name);
+    this.#link = new BrokerLink(world, traits.name, [traits.topic]);
     this.#random = world.random.split(traits.name);
   }
 
@@ -164,7 +166,8 @@ class Lane {
   /** Sends what is pending, in order, and waits for every answer. Stops sending when the connection breaks. */
   async #sendAll(random: SimRandom): Promise<void> {
     const producerId = await this.#producer.producerId();
-    const client = await orUndefined(this.#producer.link.open());
+    const { topicId, partition } = this.#target;
+    const client = await orUndefined(this.#producer.link.toLeader(topicId, partition));
     if (!client) return;
     const answers: Promise<void>[] = [];
     for (const batch of this.#pending) {
@@ -218,6 +221,7 @@ class Lane {
     ledger.check("an answer names the partition", answer?.index === this.#target.partition, () => name);
     if (!answer) return;
     const code = answer.errorCode;
+    this.#producer.link.note(code);
     if (code === ErrorCode.NONE) {
       this.#acknowledge(batch, sent.identified, answer.baseOffset);
       return;

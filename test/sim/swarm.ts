@@ -26,10 +26,25 @@ export interface EnvironmentFaults {
   readonly topicChurnEveryMs: number;
 }
 
+/** What happens to clusters of several brokers only. */
+export interface ClusterFaults {
+  /** A broker is told to stop, drains, and starts again. */
+  readonly restartEveryMs: number;
+  /** A broker leaves in order, and may come back after a while or never. */
+  readonly leaveEveryMs: number;
+  /** All brokers are killed and start again at once. */
+  readonly restartAllEveryMs: number;
+  readonly peerCutEveryMs: number;
+}
+
 /** What one seed runs with. */
 export interface Swarm {
   /** Length of the phase with faults. */
   readonly faultPhaseMs: number;
+  readonly brokerCount: number;
+  /** How many of them start at once; the others join later. */
+  readonly firstBrokerCount: number;
+  readonly cluster: ClusterFaults;
   readonly environment: EnvironmentFaults;
   readonly storeRates: RatesByKind<ObjectOperation>;
   readonly kvRates: RatesByKind<KvOperation>;
@@ -88,6 +103,9 @@ export function drawSwarm(random: SimRandom): Swarm {
   ] as const);
   const swarm = {
     faultPhaseMs: random.between(56_000, 64_000),
+    brokerCount: 1,
+    firstBrokerCount: 1,
+    cluster: noClusterFaults,
     environment: drawEnvironment(random),
     storeRates: {
       put: drawRates(random, harshness),
@@ -117,7 +135,36 @@ export function drawSwarm(random: SimRandom): Swarm {
     broker: drawBroker(random),
     clients: drawClients(random, storeLatencyMs[1]),
   };
-  return withOvertakenCommits(swarm, random.split("overtaken heads"));
+  return withBrokers(withOvertakenCommits(swarm, random.split("overtaken heads")), random.split("brokers"));
+}
+
+const noClusterFaults: ClusterFaults = { restartEveryMs: 0, leaveEveryMs: 0, restartAllEveryMs: 0, peerCutEveryMs: 0 };
+
+/**
+ * Drawn apart, so that a schedule of one broker stays what it is. Several brokers make more events in a minute, so they
+ * get a shorter one.
+ */
+function withBrokers(swarm: Swarm, random: SimRandom): Swarm {
+  const brokerCount = random.pick([1, 1, 2, 3, 3, 4, 5]);
+  if (brokerCount === 1) return swarm;
+  const sometimes = (share: number, everyMs: readonly [number, number]) => {
+    const exists = random.chance(share);
+    const drawn = random.between(...everyMs);
+    return exists ? drawn : 0;
+  };
+  return {
+    ...swarm,
+    brokerCount,
+    firstBrokerCount: random.pick([brokerCount, brokerCount, 1 + random.below(brokerCount)]),
+    faultPhaseMs: swarm.faultPhaseMs * random.between(0.5, 0.7),
+    cluster: {
+      restartEveryMs: sometimes(0.6, [5_000, 15_000]),
+      leaveEveryMs: sometimes(0.4, [8_000, 20_000]),
+      restartAllEveryMs: sometimes(0.15, [15_000, 40_000]),
+      peerCutEveryMs: sometimes(0.4, [4_000, 15_000]),
+    },
+    clients: { ...swarm.clients, partitionCount: 2 + swarm.clients.partitionCount },
+  };
 }
 
 /** Share of the seeds whose sessions die of commits that land while their end is being settled. */

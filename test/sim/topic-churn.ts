@@ -1,8 +1,9 @@
 // A topic that is deleted and created again under its name, with producers on it: nothing of one topic may show in its
 // successor.
 import { createDeleteTopicState, createDeleteTopicsRequest } from "../../generated/testing/delete-topics-request.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 import { createTopic } from "./topic-creation.ts";
 
 /** Name of the topic that comes and goes. */

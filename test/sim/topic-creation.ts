@@ -4,8 +4,9 @@ import {
   createCreatableTopicConfig,
   createCreateTopicsRequest,
 } from "../../generated/testing/create-topics-request.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 
 /** What is to be created. */
 export interface NewSimTopic {
