@@ -73,7 +73,7 @@ bench: build ## Print speed as ratios against other implementations in the same 
 tools: deps ## Put the programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, Go 1.26, apt-get)
 	@$(BIN)/tsx scripts/tools.ts
 
-test-e2e: build ## Run real Kafka clients against a real broker, with KILLS=3 kill -9 (needs what make tools needs)
+test-e2e: build ## Run real Kafka clients against a real broker, with KILLS=3 kill -9 (needs what make tools needs, and openssl)
 	@$(BIN)/tsx scripts/tools.ts --as-far-as-possible
 	@KAFSCALE_E2E_KILLS='$(KILLS)' $(BIN)/vitest run --config vitest.e2e.config.ts
 

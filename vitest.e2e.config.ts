@@ -7,7 +7,11 @@ export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
     // Programs are found by their usual names, the pinned ones first.
-    env: { PATH: `${join(import.meta.dirname, ".tools", "bin")}:${process.env["PATH"] ?? ""}` },
+    env: {
+      PATH: `${join(import.meta.dirname, ".tools", "bin")}:${process.env["PATH"] ?? ""}`,
+      // Node 20 is supported here for as long as it is by this version of the AWS client.
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
+    },
     pool: "forks",
     fileParallelism: false,
     expect: { requireAssertions: true },

@@ -78,6 +78,7 @@ const kafkaCommands: Readonly<Record<string, string>> = {
   "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   "kafka-configs": "kafka.admin.ConfigCommand",
   "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+  "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
   "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
   "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
   "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",

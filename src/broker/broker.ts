@@ -1,12 +1,16 @@
 // One broker: its parts put together, started in order and stopped in the reverse one. Knows no adapter and no process:
 // a simulation starts the same thing on virtual parts.
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
+import { ImageBarrier } from "../cluster/image-barrier.ts";
 import { ImageFeed } from "../cluster/image-feed.ts";
 import { ClusterKeys } from "../cluster/keys.ts";
-import type { Peers } from "../cluster/peers.ts";
+import { PeerWatch } from "../cluster/peer-watch.ts";
+import { noPeers } from "../cluster/peers.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import type { Registration } from "../cluster/session.ts";
-import { Topics } from "../cluster/topics.ts";
+import { Topics, type TopicsOptions } from "../cluster/topics.ts";
+import type { ControlPlane } from "../control/control-plane.ts";
+import { ControlService } from "../control/control-service.ts";
 import { GroupCoordinator } from "../group/group-coordinator.ts";
 import { longLivedController } from "../host/abort.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
@@ -39,7 +43,8 @@ export interface BrokerComponents {
   readonly transport: Transport;
   readonly store: ObjectStore;
   readonly kv: KeyValueStore;
-  readonly peers: Peers;
+  /** Calls between brokers. Without it the broker has to be the only one. */
+  readonly control?: ControlPlane;
 }
 
 /** A running broker. */
@@ -131,8 +136,9 @@ export class Broker {
     const server = await this.#listen(dispatcher);
     this.#server = server;
     signal.throwIfAborted();
-    const registration = this.#registration(server.address);
+    const registration = await this.#registration(server.address, feed);
     const settings = this.#settings.log;
+    const onBug = (error: unknown) => this.#onBug(error);
     const brokerLog = new BrokerLog({
       cluster,
       feed,
@@ -141,7 +147,8 @@ export class Broker {
       metrics,
       settings,
       registration,
-      peers: this.#components.peers,
+      peers: this.#components.control?.peers ?? noPeers,
+      onBug,
     });
     this.#brokerLog = brokerLog;
     const served = new Promise<void>((resolve) => {
@@ -151,7 +158,7 @@ export class Broker {
     await aborted(served, signal);
     const { random } = this.#components;
     const { kafka, group, brokerId } = this.#settings;
-    const topics = new Topics(cluster, feed, kafka);
+    const topics = new Topics(cluster, feed, this.#joinPeers(feed, registration.process));
     const groups = new GroupCoordinator({
       clock,
       random,
@@ -162,6 +169,7 @@ export class Broker {
       brokerLog,
       feed,
       topics,
+      onBug,
     });
     this.#groups = groups;
     startDispatch(
@@ -212,11 +220,26 @@ export class Broker {
     if (brokenInvariant(error)) this.#fail(error);
   }
 
-  #registration(bound: Address): Registration {
+  /** What the sessions say of this process. The calls of other brokers are answered from here on. */
+  async #registration(bound: Address, feed: ImageFeed): Promise<Registration> {
     const { brokerId, advertised, rack, version } = this.#settings;
-    const process = Buffer.from(this.#components.random.bytes(8)).toString("hex");
+    const { control, clock, random } = this.#components;
+    const process = Buffer.from(random.bytes(8)).toString("hex");
+    const reached = await control?.listen(new ControlService({ process, feed, clock }));
+    const { host: controlHost, port: controlPort } = reached ?? { host: "", port: 0 };
     const port = advertised.port || bound.port;
-    return { brokerId, process, host: advertised.host, port, controlHost: "", controlPort: 0, rack, version };
+    return { brokerId, process, host: advertised.host, port, controlHost, controlPort, rack, version };
+  }
+
+  /** Begins to watch the neighbours; gives what makes a change of topics wait for all brokers. */
+  #joinPeers(feed: ImageFeed, process: string): TopicsOptions {
+    const { control, clock } = this.#components;
+    const { brokerId, kafka } = this.#settings;
+    if (!control) return { limits: kafka };
+    const { peers } = control;
+    const watch = new PeerWatch({ cluster: this.#cluster, feed, peers, brokerId });
+    this.#tasks.spawn("watch of peers", (signal) => watch.run(signal));
+    return { limits: kafka, barrier: new ImageBarrier({ clock, feed, peers, process }) };
   }
 
   /**

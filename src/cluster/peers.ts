@@ -1,35 +1,67 @@
-// Calls to other live brokers, as the cluster needs them. The control room serves and makes them.
+// The seam of calls between brokers. They save time and decide nothing: whoever cannot reach a peer is as right as
+// before, only slower. The real side is `control/control-client.ts`; simulations pass one on their own network.
 import type { Revision } from "../kv/key-value-store.ts";
 import type { ImageCollection } from "./image.ts";
 
 /** Where a live session answers calls of other brokers. */
 export interface PeerEndpoint {
   readonly brokerId: number;
-  /** Hex digits, random per process start. */
+  /** The process that is meant, as in its session; no other one may answer in its place. */
   readonly process: string;
   readonly controlHost: string;
+  /** 0 where nothing answers. */
   readonly controlPort: number;
 }
 
-/** The calls. Each has a deadline of its own. */
+/** Options of each call. */
+export interface PeerCallOptions {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Calls to other brokers. Each has a deadline of its own besides the signal, whose reason it rejects with when it
+ * aborts.
+ */
 export interface Peers {
   /** Which process answers there. @throws PeerError */
-  probe(peer: PeerEndpoint, options: { readonly signal: AbortSignal }): Promise<{ readonly process: string }>;
-  /** Resolves when the peer's image shows `collection` at `revision` or later. @throws PeerError */
+  probe(peer: PeerEndpoint, options: PeerCallOptions): Promise<{ readonly process: string }>;
+  /**
+   * Resolves when the peer's image shows `collection` at `revision` or later. The revision has to be one at which the
+   * collection changed. @throws PeerError
+   */
   waitForImage(
     peer: PeerEndpoint,
     at: { readonly collection: ImageCollection; readonly revision: Revision },
-    options: { readonly signal: AbortSignal },
+    options: PeerCallOptions,
   ): Promise<void>;
 }
 
-/** A call without answer. `refused`: nobody listens there; `unavailable`: anything else, time-outs too. */
+/** Calls to other brokers over connections that are kept. */
+export interface PeerLinks extends Peers {
+  /** Closes the connections to all processes but those of `peers`; calls under way on them fail. */
+  keepOnly(peers: Iterable<PeerEndpoint>): void;
+}
+
+/** Why a peer gave no answer. Nothing follows from `unavailable`: the peer may be well, and the way to it not. */
+export type PeerErrorKind =
+  /** Nobody listens there: the connection was refused. */
+  | "refused"
+  /** Anything else, a time-out too. */
+  | "unavailable";
+
+/** A call to a peer that has no answer. */
 export class PeerError extends Error {
   override readonly name = "PeerError";
-  readonly kind: "refused" | "unavailable";
+  readonly kind: PeerErrorKind;
 
-  constructor(kind: "refused" | "unavailable", message: string, options?: ErrorOptions) {
+  constructor(kind: PeerErrorKind, message: string, options?: ErrorOptions) {
     super(message, options);
     this.kind = kind;
   }
 }
+
+/** The calls of a broker that reaches nobody. */
+export const noPeers: Peers = {
+  probe: ({ brokerId }) => Promise.reject(new PeerError("unavailable", `there is no way to broker ${brokerId}`)),
+  waitForImage: ({ brokerId }) => Promise.reject(new PeerError("unavailable", `there is no way to broker ${brokerId}`)),
+};

@@ -4,7 +4,7 @@
 import { longLivedController } from "../host/abort.ts";
 import { sleep } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
-import { invariant } from "../invariant.ts";
+import { brokenInvariant, invariant } from "../invariant.ts";
 import { KvError, type LeaseId, type Revision, type Txn } from "../kv/key-value-store.ts";
 import { callOnce, isTransient, txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
@@ -48,7 +48,14 @@ interface SessionFacts {
   readonly headValue: Uint8Array;
   /** Monotonic time at which the lease was asked for. */
   readonly sentMs: number;
+}
+
+/** What a session is told by, and whom it tells. */
+interface SessionOptions {
+  /** The life of the broker: when it aborts, the session vanishes as in a crash. */
   readonly life: AbortSignal;
+  /** Told of a broken invariant behind a reason to die, also of one that shows when the session has ended already. */
+  readonly onBug: (error: Error) => void;
 }
 
 /** A registered session. It lives until {@link die}, the loss of its lease, or the end of the broker's life. */
@@ -62,6 +69,7 @@ export class Session {
   /** Resolves once the session's key is gone and its head was read, or the broker's life ended. Never rejects. */
   readonly closed: Promise<SessionEnd>;
   readonly #life: AbortSignal;
+  readonly #onBug: (error: Error) => void;
   readonly #controller = longLivedController();
   readonly #tasks: TaskGroup;
   #resolveClosed: (end: SessionEnd) => void = () => {};
@@ -71,7 +79,7 @@ export class Session {
   #head: CommittedHead;
 
   /** Use {@link Session.register}. */
-  private constructor(facts: SessionFacts) {
+  private constructor(facts: SessionFacts, { life, onBug }: SessionOptions) {
     this.components = facts.components;
     this.sessionId = facts.sessionId;
     this.registration = facts.registration;
@@ -79,26 +87,26 @@ export class Session {
     this.leaseId = facts.leaseId;
     this.#head = { n: 0, value: facts.headValue };
     this.#provenMs = facts.sentMs;
-    this.#life = facts.life;
+    this.#life = life;
+    this.#onBug = onBug;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     this.#tasks = new TaskGroup(facts.components.log, (_name, error) => this.die(asError(error)));
-    if (facts.life.aborted) this.#vanish();
-    else facts.life.addEventListener("abort", this.#vanish, { once: true });
+    if (life.aborted) this.#vanish();
+    else life.addEventListener("abort", this.#vanish, { once: true });
     this.#tasks.spawn("session keep-alive", (signal) => this.#keepAlive(signal));
   }
 
   /**
    * Registers a new session, after deleting every earlier one of the same broker id. Each attempt has its own id and
    * lease and is sent once: what an attempt without answer left behind dies with its lease.
-   * @param options.life the life of the broker: when it aborts, the session vanishes as in a crash
    * @param options.signal ends the attempts: a broker that stops registers nothing any more
    */
   static async register(
     components: ClusterComponents,
     registration: Registration,
-    { signal, life }: { readonly signal: AbortSignal; readonly life: AbortSignal },
+    { signal, ...options }: SessionOptions & { readonly signal: AbortSignal },
   ): Promise<Session> {
     for (;;) {
       await deleteSessions(components, ({ brokerId }) => brokerId === registration.brokerId, { signal });
@@ -108,7 +116,7 @@ export class Session {
         components.log.warn("registration failed, trying again", { brokerId: registration.brokerId, error });
         return undefined;
       });
-      if (session) return new Session({ ...session, life });
+      if (session) return new Session(session, options);
       await sleep(components.clock, REGISTER_PAUSE_MS * (0.5 + components.random.uniform()), signal);
     }
   }
@@ -170,14 +178,23 @@ export class Session {
     return result.succeeded ? result.revision : undefined;
   }
 
-  /** Ends the session: deletes its key, then reads its head. Only the first call counts. */
+  /** Ends the session: deletes its key, then reads its head. Only the first call counts, but no bug goes unheard. */
   die(reason: string | Error): void {
-    if (this.signal.aborted) return;
     const error = asError(reason);
+    if (brokenInvariant(error)) this.#onBug(error);
+    if (this.signal.aborted) return;
     this.components.log.warn("session ends", { session: this.sessionId, reason: error.message });
     this.#controller.abort(error);
     this.#tasks.abort(error);
     void this.#close(error).then((head) => this.#settle({ reason: error, head }));
+  }
+
+  /** Gives `work` back. A broken invariant in it ends the session, even when nobody waits for the work any more. */
+  watched<T>(work: Promise<T>): Promise<T> {
+    work.catch((error: unknown) => {
+      if (brokenInvariant(error)) this.die(asError(error));
+    });
+    return work;
   }
 
   readonly #vanish = (): void => {
@@ -293,7 +310,7 @@ async function attemptRegistration(
   components: ClusterComponents,
   registration: Registration,
   signal: AbortSignal,
-): Promise<Omit<SessionFacts, "life"> | undefined> {
+): Promise<SessionFacts | undefined> {
   const { kv, keys, clock, random } = components;
   const sessionId = newSessionId(random);
   const sentMs = clock.monotonicMs();

@@ -1,12 +1,14 @@
 // The only writer of topics: create, delete, and the internal ones at their first use. Every door (CreateTopics,
 // automatic creation, the control plane) comes through here, so every topic obeys the same rules and limits. Answers
-// when the own image shows the change; a write without answer is sent again until it is known what became of it.
+// when the image of every live broker shows the change, the own one first; a write without answer is sent again until it
+// is known what became of it.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { KeyValue, Revision } from "../kv/key-value-store.ts";
 import type { TopicId } from "../topic-partition.ts";
 import { txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
+import type { ImageBarrier } from "./image-barrier.ts";
 import { type ImageFeed, topicFromEntry } from "./image-feed.ts";
 import { encodeTopic } from "./keys.ts";
 import { newUuid } from "./new-uuid.ts";
@@ -43,25 +45,41 @@ export interface NewTopic {
 /** Names a topic for deletion. */
 export type TopicTarget = { readonly name: string } | { readonly topicId: TopicId };
 
+/** What the writer of topics needs besides the store and the image. */
+export interface TopicsOptions {
+  readonly limits?: TopicLimits;
+  /** Without it, no other broker is waited for. */
+  readonly barrier?: ImageBarrier;
+}
+
+/** A topic as a creation found or made it. */
+interface Written {
+  readonly isCreated: boolean;
+  readonly stored: Topic;
+  readonly revision: Revision;
+}
+
 /** The writer of topics. */
 export class Topics {
   readonly #components: ClusterComponents;
   readonly #feed: ImageFeed;
   readonly #limits: TopicLimits;
+  readonly #barrier: ImageBarrier | undefined;
   /** Being created by this process and perhaps not in the image yet: they count for limits and collisions. */
   readonly #creating = new Map<string, number>();
 
-  constructor(components: ClusterComponents, feed: ImageFeed, limits: TopicLimits = defaultTopicLimits) {
+  constructor(components: ClusterComponents, feed: ImageFeed, options: TopicsOptions = {}) {
     this.#components = components;
     this.#feed = feed;
-    this.#limits = limits;
+    this.#limits = options.limits ?? defaultTopicLimits;
+    this.#barrier = options.barrier;
   }
 
   /**
    * Creates a topic; with `validateOnly`, checks all that a creation would check.
-   * @returns the topic, which the own image shows; with `validateOnly` one with the id of 16 zero bytes
+   * @returns the topic, which every live broker's image shows; with `validateOnly` one with the id of 16 zero bytes
    * @throws KafkaError INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, POLICY_VIOLATION,
-   *   INVALID_CONFIG; REQUEST_TIMED_OUT when `signal` aborts before the outcome is known
+   *   INVALID_CONFIG; REQUEST_TIMED_OUT when `signal` aborts before the outcome is known to all
    */
   async create(
     topic: NewTopic,
@@ -69,15 +87,15 @@ export class Topics {
   ): Promise<Topic> {
     this.#validate(topic);
     if (validateOnly) return { ...topic, topicId: "AAAAAAAAAAAAAAAAAAAAAA", isInternal: false };
-    const { created, stored } = await this.#write(topic, signal);
-    if (!created) throw alreadyExists(topic.name);
+    const { isCreated, stored } = await this.#write(topic, signal);
+    if (!isCreated) throw alreadyExists(topic.name);
     return stored;
   }
 
   /**
-   * Deletes a topic; the own image shows that it is gone.
+   * Deletes a topic; every live broker's image shows that it is gone.
    * @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION for internal topics;
-   *   REQUEST_TIMED_OUT when `signal` aborts before the outcome is known
+   *   REQUEST_TIMED_OUT when `signal` aborts before the outcome is known to all
    */
   async delete(target: TopicTarget, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const name = "name" in target ? target.name : this.#feed.current.topicById(target.topicId)?.name;
@@ -135,18 +153,23 @@ export class Topics {
     if (other !== undefined) throw invalidName(`topic ${name} collides with ${other}: "." and "_" count as the same`);
   }
 
-  async #write(topic: NewTopic, signal: AbortSignal): Promise<{ created: boolean; stored: Topic }> {
+  async #write(topic: NewTopic, signal: AbortSignal): Promise<Written> {
     const { name, partitionCount } = topic;
     this.#creating.set(name, partitionCount);
     try {
-      return await orTimedOut(`creation of topic ${name}`, signal, () => this.#put(topic, signal));
+      return await orTimedOut(`creation of topic ${name}`, signal, async () => {
+        const written = await this.#put(topic, signal);
+        await this.#feed.waitFor("topics", written.revision, { signal });
+        if (written.isCreated) await this.#barrier?.topics(written.revision, { signal });
+        return written;
+      });
     } finally {
       this.#creating.delete(name);
     }
   }
 
   /** Creates under a fresh id each time a deletion came between: the copies of an attempt are then void for ever. */
-  async #put(topic: NewTopic, signal: AbortSignal): Promise<{ created: boolean; stored: Topic }> {
+  async #put(topic: NewTopic, signal: AbortSignal): Promise<Written> {
     const { kv, keys } = this.#components;
     for (;;) {
       const what = "read of the deletions of topics";
@@ -158,11 +181,7 @@ export class Topics {
     }
   }
 
-  async #putUnlessDeleting(
-    topic: NewTopic,
-    deletions: Revision,
-    signal: AbortSignal,
-  ): Promise<{ created: boolean; stored: Topic } | undefined> {
+  async #putUnlessDeleting(topic: NewTopic, deletions: Revision, signal: AbortSignal): Promise<Written | undefined> {
     const { keys, clock, random } = this.#components;
     const { name, partitionCount, configs } = topic;
     const key = keys.topic(name);
@@ -180,15 +199,13 @@ export class Topics {
       },
     );
     if (succeeded) {
-      await this.#feed.waitFor("topics", revision, { signal });
-      return { created: true, stored: { name, ...topicOf(record), isInternal: isInternal(name) } };
+      return { isCreated: true, stored: { name, ...topicOf(record), isInternal: isInternal(name) }, revision };
     }
     const entry = results[0];
     if (!entry) return undefined;
     // The one with our id is ours: an earlier copy of the transaction landed.
     const stored = topicFromEntry(name, entry);
-    await this.#feed.waitFor("topics", entry.modRevision, { signal });
-    return { created: stored.topicId === record.topicId, stored };
+    return { isCreated: stored.topicId === record.topicId, stored, revision: entry.modRevision };
   }
 
   async #remove(name: string, target: TopicTarget, signal: AbortSignal): Promise<void> {
@@ -199,36 +216,42 @@ export class Topics {
     );
     let entry = requireTarget(name, target, read.entry);
     const { topicId } = topicFromEntry(name, entry);
-    for (;;) {
-      const removed = await this.#removeRevision(key, entry.modRevision, signal);
-      if (removed.isGone) break;
-      if (topicFromEntry(name, removed.entry).topicId !== topicId) break;
+    let removed = await this.#removeRevision(key, entry.modRevision, signal);
+    while (removed.entry && topicFromEntry(name, removed.entry).topicId === topicId) {
       // Changed, not replaced: partitions were added or a configuration altered.
       entry = removed.entry;
+      removed = await this.#removeRevision(key, entry.modRevision, signal);
     }
     // The id is never used again: once it has left the image it stays away.
     await this.#feed.waitUntil((image) => image.topicById(topicId) === undefined, { signal });
+    await this.#barrier?.topics(removed.lastDeletion, { signal });
   }
 
+  /** What is stored after the attempt, and the revision of the newest deletion of any topic: this one's, if it is gone. */
   async #removeRevision(
     key: string,
     modRevision: Revision,
     signal: AbortSignal,
-  ): Promise<{ readonly isGone: true } | { readonly isGone: false; readonly entry: KeyValue }> {
-    const { succeeded, results } = await txnUntilAnswered(
+  ): Promise<{ readonly entry: KeyValue | undefined; readonly lastDeletion: Revision }> {
+    const { topicDeletions } = this.#components.keys;
+    const { succeeded, revision, results } = await txnUntilAnswered(
       this.#components,
       { what: "deletion of a topic", signal },
       {
         compare: [{ key, target: "mod", equals: modRevision }],
         then: [
           { type: "delete", key },
-          { type: "put", key: this.#components.keys.topicDeletions, value: new TextEncoder().encode(key) },
+          { type: "put", key: topicDeletions, value: new TextEncoder().encode(key) },
         ],
-        otherwise: [{ type: "get", key }],
+        otherwise: [
+          { type: "get", key },
+          { type: "get", key: topicDeletions },
+        ],
       },
     );
-    const entry = succeeded ? undefined : results[0];
-    return entry ? { isGone: false, entry } : { isGone: true };
+    if (succeeded) return { entry: undefined, lastDeletion: revision };
+    const [entry, deletion] = results;
+    return { entry, lastDeletion: deletion?.modRevision ?? 0 };
   }
 }
 

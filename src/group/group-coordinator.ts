@@ -44,6 +44,8 @@ export interface GroupCoordinatorComponents {
   readonly brokerLog: GroupLog;
   readonly feed: GroupFeed;
   readonly topics: GroupTopics;
+  /** Told of a write that failed for another reason than a KafkaError, whether or not somebody waits for it. */
+  readonly onBug: (error: unknown) => void;
 }
 
 /** Groups of this broker. */
@@ -198,6 +200,7 @@ export class GroupCoordinator {
       clock: this.#components.clock,
       log: this.#components.log,
       settings: this.#components.settings,
+      onBug: this.#components.onBug,
       isTopicAlive: (name: string, committed: CommittedOffset) => this.#isTopicAlive(name, committed),
       takePlace: () => ++this.#groupCount <= this.#components.settings.groupsMax,
       givePlaceBack: () => {

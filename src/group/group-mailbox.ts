@@ -29,6 +29,8 @@ export interface MailboxParts {
   append(records: readonly GroupRecord[]): Promise<void>;
   /** Nothing of the group is left here: no state, nobody waiting, nothing on its way. `hasFailed`: read it anew. */
   onVacant(hasFailed: boolean): void;
+  /** Hears of a write that failed by a bug, whether or not somebody waits for it. */
+  onBug(error: unknown): void;
 }
 
 interface Waiter {
@@ -155,6 +157,9 @@ export class GroupMailbox {
     const committed = before ? Promise.all([before, appended]).then(() => undefined) : appended;
     this.#committed = committed;
     committed.catch((error: unknown) => this.close(this.#refusalOf(error)));
+    appended.catch((error: unknown) => {
+      if (!(error instanceof KafkaError)) this.#parts.onBug(error);
+    });
     const settle = () => {
       this.#appendsUnderWay--;
       if (this.#appendsUnderWay === 0 && !this.#failure) this.#committed = undefined;

@@ -25,6 +25,8 @@ export interface GroupPartitionParts {
   takePlace(): boolean;
   /** Gives a place back. */
   givePlaceBack(): void;
+  /** Hears of a write that failed by a bug. */
+  onBug(error: unknown): void;
 }
 
 /** The groups of one partition during one leadership. */
@@ -96,6 +98,10 @@ export class GroupPartition {
       clock: this.#parts.clock,
       settings: this.#parts.settings,
       append: (records) => this.#append(groupId, records),
+      onBug: (error) => {
+        this.#parts.log.error("a write of a group met a bug", { group: groupId, error });
+        this.#parts.onBug(error);
+      },
       onVacant: (hasFailed) => this.#remove(groupId, mailbox, hasFailed),
     });
     this.#mailboxes.set(groupId, mailbox);

@@ -16,6 +16,7 @@ import { listGroups } from "./apis/16-list-groups.ts";
 import { apiVersions } from "./apis/18-api-versions.ts";
 import { createTopics } from "./apis/19-create-topics.ts";
 import { deleteTopics } from "./apis/20-delete-topics.ts";
+import { deleteRecords } from "./apis/21-delete-records.ts";
 import { initProducerId } from "./apis/22-init-producer-id.ts";
 import { offsetForLeaderEpoch } from "./apis/23-offset-for-leader-epoch.ts";
 import { describeConfigs } from "./apis/32-describe-configs.ts";
@@ -40,6 +41,7 @@ export const handlers: readonly AnyApiHandler[] = [
   apiVersions,
   createTopics,
   deleteTopics,
+  deleteRecords,
   initProducerId,
   offsetForLeaderEpoch,
   describeConfigs,

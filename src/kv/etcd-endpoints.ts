@@ -8,7 +8,7 @@ import type { Clock } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Random } from "../host/random.ts";
 import { invariant } from "../invariant.ts";
-import { etcdFailure, isLoginNotNeeded, isLoginRefusal, LOGIN_REFUSED } from "./etcd-failure.ts";
+import { etcdFailure, isFaultOfEndpoint, isLoginNotNeeded, isLoginRefusal, LOGIN_REFUSED } from "./etcd-failure.ts";
 import { KvError, type Revision } from "./key-value-store.ts";
 
 /** Where certificates and login come from. They are read again while they are in use, so that both may be renewed. */
@@ -228,8 +228,8 @@ export class EtcdEndpoints {
   /** Takes the next endpoint where another may do what this one did not. */
   failed(endpoint: EtcdEndpoint, failure: KvError): void {
     if (failure.kind === "denied") this.#readAgainMs = Number.NEGATIVE_INFINITY;
-    if (failure.kind !== "unknown" && failure.kind !== "unavailable") return;
-    if (this.#endpoints[this.#current] !== endpoint || this.count === 1) return;
+    const isInUse = this.#endpoints[this.#current] === endpoint;
+    if (!isInUse || this.count === 1 || !isFaultOfEndpoint(failure)) return;
     this.#current = (this.#current + 1) % this.count;
     const next = this.#endpoints[this.#current]?.address;
     this.#options.log.warn("another endpoint of etcd is used", { from: endpoint.address, to: next, error: failure });

@@ -18,6 +18,9 @@ const loginRefusals = ["invalid auth token", "revision of auth store is old", "u
 /** What a call fails with whose login was refused. Its words are our own, because etcd3 repeats calls by etcd's. */
 export const LOGIN_REFUSED = "etcd wants a fresh login";
 
+/** gRPC's words for a call that had no connection to leave by. */
+const neverSent = ["No connection established", "Name resolution failed", "Channel closed before call started"];
+
 /** Refusals by a part of their text; the first that fits counts. All of them are definite. */
 const refusals: readonly (readonly [text: string, meaning: Meaning])[] = [
   ["required revision has been compacted", { kind: "compacted" }],
@@ -53,9 +56,7 @@ const refusals: readonly (readonly [text: string, meaning: Meaning])[] = [
   ],
   [LOGIN_REFUSED, { kind: "unavailable" }],
   ["revision of auth store is old", { kind: "unavailable" }],
-  ["No connection established", { kind: "unavailable" }],
-  ["Name resolution failed", { kind: "unavailable" }],
-  ["Channel closed before call started", { kind: "unavailable" }],
+  ...neverSent.map((text) => [text, { kind: "unavailable" }] as const),
 ];
 
 /** Why no connection came to be, by a part of the text. */
@@ -88,6 +89,11 @@ export function etcdFailure(error: unknown, what: string): KvError {
   const text = textOf(error);
   const { kind, advice } = meaningOf(text);
   return new KvError(kind, `${what}: ${advice ?? text}`, { cause: error });
+}
+
+/** Whether another endpoint may do what this one did not: it was not reached, or gave no answer. */
+export function isFaultOfEndpoint(failure: KvError): boolean {
+  return failure.kind === "unknown" || neverSent.some((text) => failure.message.includes(text));
 }
 
 /** Whether etcd's words say that a fresh login would mend the call. */

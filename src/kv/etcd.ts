@@ -2,6 +2,7 @@
 // be refused is an unknown outcome. Refuses before sending what no store would take. Answers with etcd's own words where
 // a person can do something about them.
 import type { ILeaseKeepAliveResponse, IRangeResponse, IResponseHeader } from "etcd3";
+import { DeadlineError } from "../host/clock.ts";
 import { invariant } from "../invariant.ts";
 import { type EtcdEndpoint, EtcdEndpoints, type EtcdOptions } from "./etcd-endpoints.ts";
 import { etcdFailure, isAnswerTooLarge, isLoginRefused } from "./etcd-failure.ts";
@@ -170,13 +171,14 @@ export class EtcdKeyValueStore implements KeyValueStore {
       const refusedMeanwhile = refusalIfAborted(signal, what);
       if (refusedMeanwhile) throw refusedMeanwhile;
       try {
-        const response = await whileWanted(send(endpoint), call, "unknown");
+        const response = await whileWanted(send(endpoint), { what: whatAt(endpoint, what), signal }, "unknown");
         this.#endpoints.sawRevision(toRevision(response.header.revision));
         return response;
       } catch (error) {
         if (attempt === 1 && isLoginRefused(error)) continue;
-        const failure = etcdFailure(error, `${what} at etcd ${endpoint.address}`);
-        this.#endpoints.failed(endpoint, failure);
+        const failure = etcdFailure(error, whatAt(endpoint, what));
+        // A caller that ran out of time met the endpoint's silence; one that was stopped did not.
+        if (!signal.aborted || signal.reason instanceof DeadlineError) this.#endpoints.failed(endpoint, failure);
         throw failure;
       }
     }
@@ -207,12 +209,20 @@ async function keepAliveOnce(
 }
 
 /** The outcome of `work`, or an error of `kind` as soon as the call's signal aborts. */
-function whileWanted<T>(work: Promise<T>, { what, signal }: Call<unknown>, kind: KvError["kind"]): Promise<T> {
+function whileWanted<T>(
+  work: Promise<T>,
+  { what, signal }: Pick<Call<T>, "what" | "signal">,
+  kind: KvError["kind"],
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(new KvError(kind, `${what} was given up`, { cause: signal.reason }));
     signal.addEventListener("abort", onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
+}
+
+function whatAt({ address }: EtcdEndpoint, what: string): string {
+  return `${what} at etcd ${address}`;
 }
 
 function closedError(): KvError {

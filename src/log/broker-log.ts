@@ -33,6 +33,8 @@ export interface BrokerLogComponents {
   readonly settings: LogSettings;
   readonly registration: Registration;
   readonly peers: Peers;
+  /** Told at once of a broken invariant, also of one that shows after its session has ended. */
+  readonly onBug: (error: unknown) => void;
 }
 
 /** Longest pause before a broker whose session died registers again, in milliseconds. */
@@ -140,13 +142,13 @@ export class BrokerLog {
 
   /** One session from its registration to its end; whether it came to serve. */
   async #runSession(signal: AbortSignal): Promise<boolean> {
-    const { cluster, registration, store, objectKeys } = this.#parts;
+    const { cluster, registration, store, objectKeys, onBug } = this.#parts;
     const { log } = cluster;
     let sessionLog: SessionLog;
     try {
       const key = objectKeys.probe(registration.brokerId);
       await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
-      const session = await Session.register(cluster, registration, { signal, life: this.#life.signal });
+      const session = await Session.register(cluster, registration, { signal, life: this.#life.signal, onBug });
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
     } catch (error) {

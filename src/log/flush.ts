@@ -254,7 +254,6 @@ export class Flusher {
   }
 
   #die(what: string, error: unknown): void {
-    if (this.#isDead) return;
     const { session, log } = this.#parts;
     if (!session.signal.aborted)
       log.warn("flush pipeline gives the session up", { session: session.sessionId, what, error });

@@ -5,7 +5,14 @@ import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { RecordBatchView } from "../records/record-batch.ts";
 import type { LeaderEpoch, Offset, TimestampMs, TopicId } from "../topic-partition.ts";
-import { type AppendResult, PendingAppend, type PendingItem, PendingLogStart } from "./append.ts";
+import {
+  type AppendOutcome,
+  type AppendResult,
+  type AppendWaiter,
+  PendingAppend,
+  type PendingItem,
+  PendingLogStart,
+} from "./append.ts";
 import { cutBatches } from "./batch-range.ts";
 import { type Extent, Extents } from "./extents.ts";
 import { Fold, type FoldEntry } from "./fold.ts";
@@ -66,7 +73,7 @@ export class PartitionLog {
   readonly isInternal: boolean;
   readonly extents = new Extents();
   readonly leaderEpochs = new LeaderEpochs();
-  readonly producers = new ProducerStates<Promise<AppendResult>>();
+  readonly producers = new ProducerStates<PendingAppend>();
   readonly #term: PartitionTerm;
   readonly #fold: Fold | null;
   readonly #wakers = new Set<() => void>();
@@ -129,20 +136,39 @@ export class PartitionLog {
    * Rejects with KafkaError: NOT_LEADER_OR_FOLLOWER (definitely not written), REQUEST_TIMED_OUT (unknown),
    * OUT_OF_ORDER_SEQUENCE_NUMBER or INVALID_PRODUCER_EPOCH.
    */
-  async append(batch: RecordBatchView, options: { logAppendTimeMs?: TimestampMs } = {}): Promise<AppendResult> {
+  append(batch: RecordBatchView, options: { logAppendTimeMs?: TimestampMs } = {}): Promise<AppendResult> {
+    return new Promise((resolve, reject) => {
+      const ended = (outcome: AppendOutcome) => {
+        if (outcome instanceof KafkaError) reject(outcome);
+        else resolve(outcome);
+      };
+      this.appendFor({ ended }, batch, options.logAppendTimeMs);
+    });
+  }
+
+  /**
+   * As {@link append}, without a promise: `waiter` is told the outcome, before this returns for a copy of a committed
+   * batch. What is refused at once is thrown, and `waiter` is told nothing.
+   */
+  appendFor(waiter: AppendWaiter, batch: RecordBatchView, wallMs?: TimestampMs): void {
     this.#term.requireWritable();
-    if (batch.producerId >= 0) {
-      const verdict = this.producers.judge(identityOf(batch));
-      if (verdict.type === "tentative") return verdict.outcome;
+    const identity = batch.producerId >= 0 ? identityOf(batch) : undefined;
+    if (identity) {
+      const verdict = this.producers.judge(identity);
+      if (verdict.type === "tentative") {
+        verdict.outcome.tell(waiter);
+        return;
+      }
       if (verdict.type === "committed") {
-        return { baseOffset: verdict.batch.baseOffset, logAppendTimeMs: -1, logStartOffset: this.#logStart };
+        const { baseOffset } = verdict.batch;
+        waiter.ended({ baseOffset, logAppendTimeMs: -1, logStartOffset: this.#logStart });
+        return;
       }
     }
-    const append = new PendingAppend(this, batch, this.#appendTime(options.logAppendTimeMs));
-    if (batch.producerId >= 0) this.producers.addTentative(identityOf(batch), append.committed);
+    const append = new PendingAppend(this, batch, { logAppendTimeMs: this.#appendTime(wallMs), waiter });
+    if (identity) this.producers.addTentative(identity, append);
     this.#uncommittedCount++;
     this.#term.enqueue(append);
-    return append.committed;
   }
 
   /** Append times never go back within a partition, whatever the wall clock does. -1: the producer's times stay. */

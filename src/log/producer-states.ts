@@ -57,7 +57,7 @@ function sequenceAfter(sequence: number): number {
   return sequence === 0x7fff_ffff ? 0 : sequence + 1;
 }
 
-/** Idempotent producers of one partition. `T` is what a tentative batch is remembered with: the promise of its commit. */
+/** Idempotent producers of one partition. `T` is what a tentative batch is remembered with: what knows of its commit. */
 export class ProducerStates<T> {
   readonly #committed = new Map<number, ProducerState>();
   /** Not yet committed batches per producer id, in the order of their appends; never an empty list. */

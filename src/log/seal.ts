@@ -2,7 +2,7 @@
 // partition, stamps offsets and leader epoch, and describes them in the footer. Synchronous; the result never changes.
 import { encodeWalFooter, type WalExtent, type WalLogStart, type WalProducerBatch } from "../objects/wal-object.ts";
 import { BatchField, RecordBatchView } from "../records/record-batch.ts";
-import { restamp } from "../records/restamp.ts";
+import { restamp, stampPlace } from "../records/restamp.ts";
 import type { TimestampMs } from "../topic-partition.ts";
 import { crc32c, crc32cOfBoth } from "../wire/crc32c.ts";
 import { PendingAppend, type PendingItem, type PendingLogStart } from "./append.ts";
@@ -103,14 +103,14 @@ class Sealer {
     this.#position += append.bytes;
     append.baseOffset = partition.assignOffsets(append.batch.lastOffsetDelta + 1);
     const { baseOffset, logAppendTimeMs } = append;
-    const stamp = { baseOffset, leaderEpoch: partition.leaderEpoch };
-    const own = this.#body.subarray(start, this.#position);
+    const { leaderEpoch } = partition;
     if (logAppendTimeMs < 0) {
-      restamp(own, stamp);
+      stampPlace(this.#body, start, { baseOffset, leaderEpoch });
       // What is asked of the batch below is the same in the client's bytes.
       return append.batch;
     }
-    restamp(own, { ...stamp, logAppendTimeMs });
+    const own = this.#body.subarray(start, this.#position);
+    restamp(own, { baseOffset, leaderEpoch, logAppendTimeMs });
     return new RecordBatchView(own);
   }
 

@@ -125,7 +125,7 @@ export class SessionLog {
     }
     const worker = async () => {
       for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
-        await this.#load(shardLog, recovery, signal);
+        await this.session.watched(this.#load(shardLog, recovery, signal));
       }
     };
     await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
@@ -271,7 +271,7 @@ export class SessionLog {
    * objects that may never be there.
    */
   checkpoint(signal: AbortSignal): Promise<void> {
-    const written = this.#checkpointing.then(() => this.#writeCheckpoint(signal));
+    const written = this.session.watched(this.#checkpointing.then(() => this.#writeCheckpoint(signal)));
     this.#checkpointing = written.catch(() => {});
     return written;
   }

@@ -19,6 +19,8 @@ export class ShardLog {
   claim: StoredClaim;
   status: ShardStatus = "loading";
   readonly partitions = new Map<string, PartitionLog>();
+  /** The one asked for last: a shard has few partitions, and to spell a key costs more than to find it. */
+  #latest: PartitionLog | undefined;
   /** Where the pending extents lie: of each session, the flushes that hold one. */
   readonly pendingFlushes = new FlushNumbers();
   /** Sessions whose flushes up to the number are wholly contained here: those of the loaded terms. */
@@ -72,7 +74,10 @@ export class ShardLog {
 
   /** The log of a partition; undefined when there is none yet. */
   partition(topicId: TopicId, partition: number): PartitionLog | undefined {
-    return this.partitions.get(partitionKey(topicId, partition));
+    const latest = this.#latest;
+    if (latest?.partition === partition && latest.topicId === topicId) return latest;
+    this.#latest = this.partitions.get(partitionKey(topicId, partition));
+    return this.#latest;
   }
 
   /** The log of a partition, made empty when it is new. */
@@ -92,6 +97,7 @@ export class ShardLog {
   /** Forgets a partition whose topic is proven gone. */
   dropPartition(partition: PartitionLog): void {
     this.partitions.delete(partitionKey(partition.topicId, partition.partition));
+    this.#latest = undefined;
     // Its own version leaves the sum, so the sum must still change.
     this.#membershipVersion += partition.version + 1;
     partition.wake();

@@ -16,7 +16,7 @@ Examples:
 Each flag has a variable; the flag wins. No other variable of the environment is read.
   KAFSCALE_BROKER_ADDR  KAFSCALE_METRICS_ADDR  KAFSCALE_BROKER_HOST  KAFSCALE_BROKER_PORT  KAFSCALE_BROKER_ID
   KAFSCALE_DATA_DIR  KAFSCALE_USE_MEMORY_S3  KAFSCALE_AUTO_CREATE_TOPICS  KAFSCALE_AUTO_CREATE_PARTITIONS
-  KAFSCALE_LOG_LEVEL  POD_NAME (its ordinal is the broker id)
+  KAFSCALE_CONTROL_HOST  KAFSCALE_LOG_LEVEL  POD_NAME (its ordinal is the broker id)
 `;
 
 async function runServe(flags: ServeFlags & { examples?: true | undefined }): Promise<void> {
@@ -40,7 +40,11 @@ program
   .description("start one broker and keep it running until SIGTERM or Ctrl-C; a second signal ends it at once")
   .option("--data-dir <folder>", "keep records and metadata in this folder (default: in memory)")
   .option("--kafka-addr <host:port>", "where Kafka clients connect (default: 127.0.0.1:9092)")
-  .option("--metrics-addr <host:port>", "where /metrics, /healthz and /readyz are served (default: 127.0.0.1:9093)")
+  .option(
+    "--metrics-addr <host:port>",
+    "/metrics, /healthz, /readyz and calls of other brokers (default: 127.0.0.1:9093)",
+  )
+  .option("--control-host <name>", "host under which other brokers reach --metrics-addr (default: its own)")
   .option("--advertised-host <name>", "host that clients are told (default: that of --kafka-addr)")
   .option("--advertised-port <port>", "port that clients are told (default: that of --kafka-addr)")
   .option("--broker-id <number>", "node id in the Kafka protocol (default: 0)")

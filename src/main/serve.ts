@@ -1,6 +1,9 @@
 // One life of `kafscale serve`: parts, broker, ports, and the ways it ends: a signal, a broken store, or a bug.
 import { Broker } from "../broker/broker.ts";
 import { type BrokerSettings, embeddedBrokerSettings } from "../broker/broker-settings.ts";
+import type { ControlPlane } from "../control/control-plane.ts";
+import { SocketControlPlane } from "../control/socket-control-plane.ts";
+import { H2cServer } from "../host/h2c-server.ts";
 import { healthRoutes } from "../host/health-routes.ts";
 import { openHttpPort } from "../host/http-port.ts";
 import type { Log } from "../host/log.ts";
@@ -84,11 +87,15 @@ function reasonNotReady(broker: Broker | undefined, signal: AbortSignal): string
 async function runBroker(
   settings: ServeSettings,
   adapters: Adapters,
-  options: { readonly signal: AbortSignal; readonly onReady: (broker: Broker) => void },
+  options: {
+    readonly control: ControlPlane;
+    readonly signal: AbortSignal;
+    readonly onReady: (broker: Broker) => void;
+  },
 ): Promise<void> {
-  const { signal, onReady } = options;
+  const { control, signal, onReady } = options;
   try {
-    const broker = await Broker.start(brokerSettings(settings), adapters.components, { signal });
+    const broker = await Broker.start(brokerSettings(settings), { ...adapters.components, control }, { signal });
     try {
       onReady(broker);
       await Promise.race([aborted(signal), broker.failed, adapters.failed]);
@@ -113,7 +120,7 @@ export async function serve(
   settings: ServeSettings,
   options: { readonly isShowingExamples: boolean },
 ): Promise<number> {
-  const { logLevel, metricsListener, dataDir } = settings;
+  const { logLevel, metricsListener, controlHost, dataDir } = settings;
   const log = createPinoLog({ level: logLevel });
   endOnBugs();
   const signal = stopSignal(log);
@@ -122,7 +129,8 @@ export async function serve(
   metrics.addProcessMetrics();
   let running: Broker | undefined;
   const routes = healthRoutes(metrics, () => reasonNotReady(running, signal));
-  const http = await openHttpPort({ address: metricsListener, routes });
+  const h2c = new H2cServer();
+  const http = await openHttpPort({ address: metricsListener, routes, takeHttp2: (socket) => h2c.take(socket) });
   const onReady = (broker: Broker) => {
     running = broker;
     if (!options.isShowingExamples) return;
@@ -131,12 +139,15 @@ export async function serve(
   };
   try {
     const adapters = await openAdapters({ dataDir, log, metrics });
-    await runBroker(settings, adapters, { signal, onReady });
+    const address = { host: controlHost, port: http.address.port };
+    const control = new SocketControlPlane({ clock: adapters.components.clock, h2c, address });
+    await runBroker(settings, adapters, { control, signal, onReady });
   } catch (error) {
     // A start that a signal interrupted fails with the signal's reason, and that is no failure.
     if (error !== signal.reason) throw error;
   } finally {
-    await http.close();
+    // After the end of the session: a port that refuses connections stands for a broker that is dead.
+    await Promise.all([h2c.close(), http.close()]);
     setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
   }
   log.info("stopped");

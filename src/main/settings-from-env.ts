@@ -3,17 +3,14 @@
 import { hostname } from "node:os";
 import * as v from "valibot";
 import type { Address } from "../host/transport.ts";
-
-/** A setting that the start refuses. The message is one line for the person who typed it. */
-export class SettingsError extends Error {
-  override readonly name = "SettingsError";
-}
+import { SettingsError } from "./settings-error.ts";
 
 /** The text values of the flags of `serve`, absent where a flag was not given. Each wins over its variable. */
 export interface ServeFlags {
   readonly dataDir?: string | undefined;
   readonly kafkaAddr?: string | undefined;
   readonly metricsAddr?: string | undefined;
+  readonly controlHost?: string | undefined;
   readonly advertisedHost?: string | undefined;
   readonly advertisedPort?: string | undefined;
   readonly brokerId?: string | undefined;
@@ -31,6 +28,8 @@ export interface ServeSettings {
   readonly brokerId: number;
   readonly kafkaListener: Address;
   readonly metricsListener: Address;
+  /** Host under which other brokers reach the metrics listener, which answers their calls too. */
+  readonly controlHost: string;
   /** What clients are told to connect to. Port 0 stands for the port that the listener got. */
   readonly advertised: Address;
   /** Folder of both embedded stores; in memory without it. */
@@ -167,11 +166,14 @@ function readStore(reading: Reading): string | undefined {
   return dataDir;
 }
 
+function isEveryInterface({ host }: Address): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
 function advertisedHost(reading: Reading, listener: Address): string {
   const given = reading.read(hostName, "KAFSCALE_BROKER_HOST", "advertisedHost");
   if (given !== undefined) return given;
-  const isEveryInterface = listener.host === "0.0.0.0" || listener.host === "::";
-  return isEveryInterface ? hostname() : listener.host;
+  return isEveryInterface(listener) ? hostname() : listener.host;
 }
 
 /**
@@ -189,13 +191,16 @@ export function readServeSettings(flags: ServeFlags, environment: Environment = 
     host: "127.0.0.1",
     port: 9093,
   };
+  const clientHost = advertisedHost(reading, kafkaListener);
+  const controlHost = reading.read(hostName, "KAFSCALE_CONTROL_HOST", "controlHost");
   const brokerId = reading.read(wholeNumber(0, 2_147_483_647), "KAFSCALE_BROKER_ID", "brokerId");
   const port = reading.read(wholeNumber(1, 65_535), "KAFSCALE_BROKER_PORT", "advertisedPort");
   return {
     brokerId: brokerId ?? podOrdinal(environment["POD_NAME"]) ?? 0,
     kafkaListener,
     metricsListener,
-    advertised: { host: advertisedHost(reading, kafkaListener), port: port ?? kafkaListener.port },
+    controlHost: controlHost ?? (isEveryInterface(metricsListener) ? clientHost : metricsListener.host),
+    advertised: { host: clientHost, port: port ?? kafkaListener.port },
     dataDir,
     isAutoCreateEnabled: reading.read(flag, "KAFSCALE_AUTO_CREATE_TOPICS", "autoCreateTopics") ?? true,
     autoCreatePartitionCount:

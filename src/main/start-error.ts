@@ -1,6 +1,7 @@
 // Turns what went wrong at a start into one line that says what was met and what to do.
 import { addressText } from "./examples.ts";
-import { type ServeSettings, SettingsError } from "./settings-from-env.ts";
+import { SettingsError } from "./settings-error.ts";
+import type { ServeSettings } from "./settings-from-env.ts";
 
 /** Error codes of the system by what a person does about them. */
 const adviceByCode: Readonly<Record<string, string>> = {

@@ -3,7 +3,8 @@
 /**
  * Why a call failed, one kind for each thing a caller would do differently.
  * - `not-found`: there is no such object.
- * - `already-exists`: a put with `ifAbsent` found one. It may be this caller's own earlier copy: read and compare.
+ * - `already-exists`: a put with `ifAbsent` found one. It may be this caller's own earlier copy: read and compare. A
+ *   store that keeps checksums compares by itself, and takes the same content as done.
  * - `unavailable`: definitely not done, for now (503, connection refused, disk full). Wait, then try again.
  * - `unknown`: nobody can tell whether it was done (time-out, reset, 500). The same bytes may be sent again.
  * - `denied`: rights or configuration are wrong; waiting alone does not help.
@@ -37,6 +38,8 @@ export interface ObjectSummary {
 /** Every call honours its signal; when it aborts, the outcome of a put or delete is unknown. */
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /** Work that no client waits for: a store with several pools of connections keeps its puts and gets out of their way. */
+  readonly isBackground?: boolean;
 }
 
 /** How an object is written. */

@@ -3,8 +3,9 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { Offset, TimestampMs } from "../topic-partition.ts";
+import { int16At, int32At, int64At } from "../wire/big-endian.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import { int64FromHalves, isSafeInt64 } from "../wire/int64.ts";
+import { isSafeInt64 } from "../wire/int64.ts";
 
 /** Bytes of base offset and length, which the length itself does not count. The same in every magic. */
 export const BATCH_OVERHEAD_BYTES = 12;
@@ -52,7 +53,6 @@ export type TimestampType = "CreateTime" | "LogAppendTime";
 export class RecordBatchView {
   /** The batch, no byte more. */
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
 
   /**
    * The batch that begins at `start`. Throws KafkaError CORRUPT_MESSAGE if no whole batch of magic 2 lies there; the
@@ -67,8 +67,9 @@ export class RecordBatchView {
     ) {
       throw notABatch(bytes, start);
     }
-    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset + start, sizeInBytes);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset + start, sizeInBytes);
+    // A view costs more than all that is asked of the header of a small batch.
+    const isAll = start === 0 && sizeInBytes === bytes.length;
+    this.bytes = isAll ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset + start, sizeInBytes);
   }
 
   /** Offset of the first record, also when compaction took that record away. */
@@ -78,7 +79,7 @@ export class RecordBatchView {
 
   /** Bytes after the length field. */
   get batchLength(): number {
-    return this.#view.getInt32(BatchField.LENGTH);
+    return int32At(this.bytes, BatchField.LENGTH);
   }
 
   /** Bytes of the whole batch. */
@@ -88,22 +89,22 @@ export class RecordBatchView {
 
   /** Epoch of the leader that appended the batch; whatever the client wrote before that. */
   get partitionLeaderEpoch(): number {
-    return this.#view.getInt32(BatchField.LEADER_EPOCH);
+    return int32At(this.bytes, BatchField.LEADER_EPOCH);
   }
 
   /** Always 2. */
   get magic(): number {
-    return this.#view.getInt8(BatchField.MAGIC);
+    return this.bytes[BatchField.MAGIC] as number;
   }
 
   /** The stored CRC-32C, unsigned. */
   get crc(): number {
-    return this.#view.getUint32(BatchField.CRC);
+    return int32At(this.bytes, BatchField.CRC) >>> 0;
   }
 
   /** The attributes as they are: see {@link BatchAttribute}. */
   get attributes(): number {
-    return this.#view.getInt16(BatchField.ATTRIBUTES);
+    return int16At(this.bytes, BatchField.ATTRIBUTES);
   }
 
   /** Number of the codec, 0 to 7; 5 to 7 mean nothing. */
@@ -128,7 +129,7 @@ export class RecordBatchView {
 
   /** Last offset minus base offset; also last sequence minus base sequence. Compaction keeps it. */
   get lastOffsetDelta(): number {
-    return this.#view.getInt32(BatchField.LAST_OFFSET_DELTA);
+    return int32At(this.bytes, BatchField.LAST_OFFSET_DELTA);
   }
 
   /** Offset of the last record. */
@@ -158,12 +159,12 @@ export class RecordBatchView {
 
   /** Epoch of the idempotent producer, -1 without one. */
   get producerEpoch(): number {
-    return this.#view.getInt16(BatchField.PRODUCER_EPOCH);
+    return int16At(this.bytes, BatchField.PRODUCER_EPOCH);
   }
 
   /** Sequence number of the first record, -1 without an idempotent producer and in control batches. */
   get baseSequence(): number {
-    return this.#view.getInt32(BatchField.BASE_SEQUENCE);
+    return int32At(this.bytes, BatchField.BASE_SEQUENCE);
   }
 
   /** Sequence number of the last record; after 2^31 - 1 comes 0. -1 if there are none. */
@@ -174,7 +175,7 @@ export class RecordBatchView {
 
   /** Records the header announces. */
   get recordCount(): number {
-    return this.#view.getInt32(BatchField.RECORD_COUNT);
+    return int32At(this.bytes, BatchField.RECORD_COUNT);
   }
 
   /** The records as they lie behind the header: compressed as one piece, or one after the other. A view. */
@@ -196,15 +197,15 @@ export class RecordBatchView {
   }
 
   #isSafe(at: number): boolean {
-    return isSafeInt64(int64FromHalves(this.#view.getInt32(at), this.#view.getUint32(at + 4)));
+    return isSafeInt64(int64At(this.bytes, at));
   }
 
   #int64(at: number, field: string): number {
-    const value = int64FromHalves(this.#view.getInt32(at), this.#view.getUint32(at + 4));
+    const value = int64At(this.bytes, at);
     if (isSafeInt64(value)) return value;
     throw new KafkaError(
       ErrorCode.CORRUPT_MESSAGE,
-      `${field} ${this.#view.getBigInt64(at)} of a record batch is outside the safe range of int64`,
+      `${field} of a record batch, about ${value}, is outside the safe range of int64`,
     );
   }
 }
@@ -229,13 +230,7 @@ export function firstMagic(bytes: Uint8Array): number | undefined {
 export function batchSizeAt(bytes: Uint8Array, start: number): number | undefined {
   const at = start + BatchField.LENGTH;
   if (start < 0 || bytes.length - start < BATCH_OVERHEAD_BYTES) return undefined;
-  // The index is below the length by the line above.
-  const length =
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number);
-  const sizeInBytes = BATCH_OVERHEAD_BYTES + length;
+  const sizeInBytes = BATCH_OVERHEAD_BYTES + int32At(bytes, at);
   return sizeInBytes > bytes.length - start ? undefined : sizeInBytes;
 }
 

@@ -9,7 +9,7 @@ const HEADER_BYTES_MIN = 2;
 /** Stands on one record at a time; {@link RecordCursor.next} moves it. The fields are of the record it stands on. */
 export class RecordCursor {
   /** The bytes that all positions count in. */
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   /** Index of the record in its batch, -1 before the first. */
   index = -1;
   /** To be added to the base timestamp of the batch. */
@@ -27,10 +27,18 @@ export class RecordCursor {
   headerCount = 0;
   readonly #reader: Reader;
 
-  /** Walks over `bytes`, which must hold the records of one batch and nothing else. */
-  constructor(bytes: Uint8Array) {
+  /** Walks over `bytes` from `start` on, which must hold the records of one batch and nothing else. */
+  constructor(bytes: Uint8Array, start = 0) {
     this.bytes = bytes;
-    this.#reader = new Reader(bytes);
+    this.#reader = new Reader(bytes, start);
+  }
+
+  /** Walks over other bytes with the same object: cheaper than a new one for every batch. */
+  reset(bytes: Uint8Array, start = 0): this {
+    this.bytes = bytes;
+    this.#reader.reset(bytes, start);
+    this.index = -1;
+    return this;
   }
 
   /** Whether no bytes follow the record it stands on. */

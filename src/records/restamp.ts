@@ -2,6 +2,7 @@
 // append time, which needs a new one. Only ever into bytes the caller has allocated, never into a client's frame.
 import { invariant } from "../invariant.ts";
 import type { Offset, TimestampMs } from "../topic-partition.ts";
+import { putInt32, putInt64 } from "../wire/big-endian.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import { writeInt64 } from "../wire/int64.ts";
 import { BATCH_HEADER_BYTES, BatchAttribute, BatchField } from "./record-batch.ts";
@@ -14,15 +15,21 @@ export interface Restamp {
   readonly logAppendTimeMs?: TimestampMs;
 }
 
+/** Stamps the batch that begins at `start` with its place in the log alone. The bytes must be the caller's own. */
+export function stampPlace(bytes: Uint8Array, start: number, place: Omit<Restamp, "logAppendTimeMs">): void {
+  invariant(bytes.length - start >= BATCH_HEADER_BYTES, "too few bytes are left for a batch to be stamped");
+  putInt64(bytes, start + BatchField.BASE_OFFSET, place.baseOffset);
+  putInt32(bytes, start + BatchField.LEADER_EPOCH, place.leaderEpoch);
+}
+
 /**
  * Stamps the one batch that `bytes` are. They must be the caller's own. Without an append time nothing under the
  * checksum changes, so its cost does not depend on the size of the batch.
  */
 export function restamp(bytes: Uint8Array, stamp: Restamp): void {
-  const view = viewOf(bytes);
-  writeInt64(view, BatchField.BASE_OFFSET, stamp.baseOffset);
-  view.setInt32(BatchField.LEADER_EPOCH, stamp.leaderEpoch);
+  stampPlace(bytes, 0, stamp);
   if (stamp.logAppendTimeMs === undefined) return;
+  const view = viewOf(bytes);
   const attributes = view.getInt16(BatchField.ATTRIBUTES) | BatchAttribute.LOG_APPEND_TIME;
   view.setInt16(BatchField.ATTRIBUTES, attributes);
   writeInt64(view, BatchField.MAX_TIMESTAMP, stamp.logAppendTimeMs);

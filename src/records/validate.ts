@@ -4,9 +4,12 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { TimestampMs } from "../topic-partition.ts";
+import { EMPTY_BYTES } from "../wire/arrays.ts";
+import { int32At } from "../wire/big-endian.ts";
 import { DecodeError } from "../wire/decode-error.ts";
 import { Compression, isCompression } from "./compression.ts";
 import {
+  BATCH_HEADER_BYTES,
   BATCH_MAGIC,
   BATCH_OVERHEAD_BYTES,
   BATCH_RECORDS_MAX,
@@ -113,13 +116,7 @@ function isBaseOffsetZero(bytes: Uint8Array): boolean {
 function hasWholeBatch(bytes: Uint8Array, start: number): boolean {
   const remaining = bytes.length - start;
   if (remaining < BATCH_OVERHEAD_BYTES) return false;
-  const at = start + BatchField.LENGTH;
-  // No view for a single field: one is made for every batch. The index is below the length by the line above.
-  const length =
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number);
+  const length = int32At(bytes, start + BatchField.LENGTH);
   if (length < LENGTH_MIN) throw corrupt(`a batch announces ${length} bytes, less than ${LENGTH_MIN}`);
   const magic = bytes[start + BatchField.MAGIC];
   if (magic !== undefined && magic > BATCH_MAGIC) throw corrupt(`a batch has magic ${magic}, which does not exist`);
@@ -168,7 +165,8 @@ function checkRecords(batch: RecordBatchView, rules: ProduceRules): RecordBatchV
   if (!mustOpen(batch, rules)) return batch;
   const maxTimestamp = walkRecords(batch, rules);
   if (batch.timestampType === "LogAppendTime" || maxTimestamp === batch.maxTimestamp) return batch;
-  const corrected = batch.bytes.slice();
+  // Not `slice`, which for a Buffer is a view.
+  const corrected = new Uint8Array(batch.bytes);
   writeMaxTimestamp(corrected, maxTimestamp);
   return new RecordBatchView(corrected);
 }
@@ -185,14 +183,18 @@ function mustOpen(batch: RecordBatchView, rules: ProduceRules): boolean {
   );
 }
 
+// One for all batches: nothing waits during a walk.
+const cursor = new RecordCursor(EMPTY_BYTES);
+
 /** Looks at every record. Returns the largest timestamp. */
 function walkRecords(batch: RecordBatchView, rules: ProduceRules): TimestampMs {
-  const cursor = new RecordCursor(uncompressedRecords(batch));
+  if (batch.compression === Compression.NONE) cursor.reset(batch.bytes, BATCH_HEADER_BYTES);
+  else cursor.reset(uncompressedRecords(batch));
   const { baseTimestamp, recordCount } = batch;
   const errors = new RecordErrors();
   let maxTimestamp = NO_TIMESTAMP;
   for (let index = 0; index < recordCount; index += 1) {
-    moveTo(cursor, index, recordCount);
+    moveTo(index, recordCount);
     const timestamp = baseTimestamp + cursor.timestampDelta;
     if (rules.requiresKeys && cursor.keyLength < 0) {
       errors.add(ErrorCode.INVALID_RECORD, index, "a record of a compacted topic needs a key");
@@ -206,7 +208,7 @@ function walkRecords(batch: RecordBatchView, rules: ProduceRules): TimestampMs {
   return maxTimestamp;
 }
 
-function moveTo(cursor: RecordCursor, index: number, recordCount: number): void {
+function moveTo(index: number, recordCount: number): void {
   try {
     cursor.next();
   } catch (cause) {

@@ -9,6 +9,8 @@ export const EMPTY_BYTES = new Uint8Array(0);
 
 /** An array to be filled in order from index 0 with `count` elements. */
 export function newArray<T>(count: number): T[] {
+  // Many arrays are empty, and the literal is four times cheaper.
+  if (count === 0) return [];
   // oxlint-disable-next-line unicorn/no-new-array -- the argument is the length
   return count <= PREALLOCATED_ELEMENTS_MAX ? new Array<T>(count) : [];
 }

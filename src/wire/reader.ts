@@ -24,6 +24,9 @@ export class Reader {
   position: number;
   #end: number;
   #bytes: Uint8Array;
+  /** Memory and place of `#bytes`, beside it because asking an array for them costs more than making a view. */
+  #buffer: ArrayBufferLike;
+  #byteOffset: number;
   #view: DataView;
   /** Most array elements and unknown tagged fields of one message; whoever reads a stranger's messages lowers it. */
   elementsMax = 0x7fff_ffff;
@@ -33,7 +36,9 @@ export class Reader {
   /** Reads `bytes[start, end)`. Nothing outside is ever touched. */
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#buffer = bytes.buffer;
+    this.#byteOffset = bytes.byteOffset;
+    this.#view = new DataView(this.#buffer, this.#byteOffset, bytes.length);
     this.position = start;
     this.#end = end;
     this.#checkBounds();
@@ -43,7 +48,9 @@ export class Reader {
   reset(bytes: Uint8Array, start = 0, end = bytes.length): this {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#buffer = bytes.buffer;
+      this.#byteOffset = bytes.byteOffset;
+      this.#view = new DataView(this.#buffer, this.#byteOffset, bytes.length);
     }
     this.position = start;
     this.#end = end;
@@ -334,7 +341,7 @@ export class Reader {
   #view8(length: number): Uint8Array {
     if (length < 0) throw new DecodeError("bytes are null or of negative length where neither may be", this.position);
     const start = this.#advance(length);
-    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
+    return new Uint8Array(this.#buffer, this.#byteOffset + start, length);
   }
 
   #checkCount(count: number, minElementBytes: number): number {

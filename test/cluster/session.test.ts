@@ -4,6 +4,7 @@ import { commitHead, readHead } from "../../src/cluster/head.ts";
 import { decodeSession } from "../../src/cluster/keys.ts";
 import { deleteSessions, findRivalSession, SESSION_TTL_MS, Session } from "../../src/cluster/session.ts";
 import { newSessionId, sessionIdFromBytes, sessionIdToBytes } from "../../src/cluster/session-id.ts";
+import { InvariantError } from "../../src/invariant.ts";
 import { registration, ScriptedStore, World } from "./world.ts";
 
 describe("registration", () => {
@@ -46,7 +47,7 @@ describe("registration", () => {
   it("fences a session of its broker that came up unseen meanwhile, and no younger or foreign one", async () => {
     const world = new World();
     const other = await world.session(2);
-    const rival = { life: world.signal, signal: world.signal };
+    const rival = { life: world.signal, signal: world.signal, onBug: () => {} };
     let unseen: Session | undefined;
     world.store.before = async () => {
       unseen = await Session.register({ ...world.components, kv: world.store.inner }, registration(1), rival);
@@ -69,6 +70,7 @@ describe("registration", () => {
     const registering = Session.register(world.components, registration(1), {
       signal: stop.signal,
       life: world.signal,
+      onBug: () => {},
     });
     registering.catch(() => {});
     await world.pass(20_000);
@@ -141,6 +143,20 @@ describe("the end of a session", () => {
     expect({ reason: end.reason.message, head: end.head }).toEqual({ reason: "first", head: 3 });
     expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
     expect(await world.stored(world.keys.head(session.sessionId))).toBeDefined();
+  });
+
+  it("lets no broken invariant go unheard, also when it is over already or nobody waits for it", async () => {
+    const world = new World();
+    const session = await world.session();
+    session.die("first");
+    session.die(new Error("no bug"));
+    const late = new Error("late", { cause: new InvariantError("broken") });
+    session.die(late);
+    const unwaited = new InvariantError("broken as well");
+    void session.watched(Promise.reject(unwaited)).catch(() => {});
+    void session.watched(Promise.reject(new Error("the stop"))).catch(() => {});
+    await world.settled(session.closed);
+    expect(world.bugs).toEqual([late, unwaited]);
   });
 
   it("repeats the deletion until it is answered", async () => {

@@ -17,7 +17,7 @@ class TopicWorld extends World {
       throw error;
     },
   });
-  readonly topics = new Topics(this.components, this.feed, limits);
+  readonly topics = new Topics(this.components, this.feed, { limits });
 
   static async open(): Promise<TopicWorld> {
     const world = new TopicWorld();
@@ -113,7 +113,7 @@ describe("creating a topic", () => {
 
   it("loses against another broker that the image does not show yet", async () => {
     const world = await TopicWorld.open();
-    const other = new Topics(world.components, world.feed, limits);
+    const other = new Topics(world.components, world.feed, { limits });
     world.store.before = async () => {
       await other.create({ name: "a", partitionCount: 7, configs: new Map() }, world);
     };
@@ -168,7 +168,7 @@ describe("deleting a topic", () => {
 
   it("between two copies of a creation makes the second one create under another id", async () => {
     const world = await TopicWorld.open();
-    const other = new Topics(world.components, world.feed, limits);
+    const other = new Topics(world.components, world.feed, { limits });
     world.store.faults.push("answer-lost");
     world.store.before = async () => {
       // Runs before the first copy; the deletion follows it, before the second.

@@ -85,6 +85,8 @@ export class World {
   readonly keys = new ClusterKeys("test");
   readonly store = new ScriptedStore(new MemoryKeyValueStore({ clock: this.clock }));
   readonly life = longLife();
+  /** What sessions told of as bugs. */
+  readonly bugs: Error[] = [];
   readonly components: ClusterComponents = {
     kv: this.store,
     clock: this.clock,
@@ -117,7 +119,8 @@ export class World {
 
   /** A registered session of a broker. */
   session(brokerId = 1, life: AbortSignal = this.signal): Promise<Session> {
-    return this.settled(Session.register(this.components, registration(brokerId), { signal: this.signal, life }));
+    const options = { signal: this.signal, life, onBug: (error: Error) => void this.bugs.push(error) };
+    return this.settled(Session.register(this.components, registration(brokerId), options));
   }
 
   /** A stored value. */

@@ -1,5 +1,5 @@
-// A real etcd of one member as its own process, on ports that stay its own over restarts, with its folder removed at the
-// end. What a test asks of it beyond the store's seam goes through etcdctl.
+// A real member of etcd as its own process, alone or one of several, on ports that stay its own over restarts, with its
+// folder removed at the end. What a test asks of it beyond the store's seam goes through etcdctl.
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -17,17 +17,25 @@ export interface EtcdServerOptions {
   readonly tls?: { readonly ca: string; readonly certificate: string; readonly key: string };
 }
 
+interface Membership {
+  readonly name: string;
+  readonly peerPort: number;
+  /** Every member as `name=url`. */
+  readonly cluster: readonly string[];
+}
+
 /** One member of etcd. Nothing is synced to the disk: a test may kill the process, not the machine. */
 export class EtcdServer {
   readonly folder: string;
   readonly port: number;
-  readonly #peerPort: number;
+  readonly #membership: Membership;
   readonly #metricsPort: number;
   readonly #options: EtcdServerOptions;
   #program: RunningProgram;
 
-  private constructor(ports: readonly [number, number, number], options: EtcdServerOptions) {
-    [this.port, this.#peerPort, this.#metricsPort] = ports;
+  private constructor(ports: readonly [number, number], membership: Membership, options: EtcdServerOptions) {
+    [this.port, this.#metricsPort] = ports;
+    this.#membership = membership;
     this.#options = options;
     this.folder = mkdtempSync(join(tmpdir(), "kafscale-etcd-"));
     this.#program = this.#launch();
@@ -35,9 +43,23 @@ export class EtcdServer {
 
   /** Starts a server and waits until it answers. */
   static async start(options: EtcdServerOptions = {}): Promise<EtcdServer> {
-    const server = new EtcdServer([await freePort(), await freePort(), await freePort()], options);
-    await server.#waitUntilReady();
+    const [server] = await EtcdServer.startMembers(1, options);
+    if (!server) throw new Error("no member was started");
     return server;
+  }
+
+  /** Starts the members of one cluster and waits until each of them answers. */
+  static async startMembers(count: number, options: EtcdServerOptions = {}): Promise<readonly EtcdServer[]> {
+    const peerPorts: number[] = [];
+    for (let index = 0; index < count; index++) peerPorts.push(await freePort());
+    const cluster = peerPorts.map((port, index) => `n${index}=http://127.0.0.1:${port}`);
+    const servers: EtcdServer[] = [];
+    for (const [index, peerPort] of peerPorts.entries()) {
+      const membership = { name: `n${index}`, peerPort, cluster };
+      servers.push(new EtcdServer([await freePort(), await freePort()], membership, options));
+    }
+    await Promise.all(servers.map((server) => server.#waitUntilReady()));
+    return servers;
   }
 
   /** What clients connect to. */
@@ -79,13 +101,18 @@ export class EtcdServer {
 
   #launch(): RunningProgram {
     const { tls, flags = [] } = this.#options;
-    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const { name, peerPort, cluster } = this.#membership;
+    const peer = `http://127.0.0.1:${peerPort}`;
     const secure = tls
       ? [`--cert-file=${tls.certificate}`, `--key-file=${tls.key}`, `--trusted-ca-file=${tls.ca}`, "--client-cert-auth"]
       : [];
-    const args = ["--name=n", `--data-dir=${join(this.folder, "data")}`, "--log-level=warn", "--unsafe-no-fsync"];
+    const args = [`--name=${name}`, `--data-dir=${join(this.folder, "data")}`, "--log-level=warn", "--unsafe-no-fsync"];
     args.push(`--listen-client-urls=${this.endpoint}`, `--advertise-client-urls=${this.endpoint}`);
-    args.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=n=${peer}`);
+    args.push(
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=${cluster.join(",")}`,
+    );
     args.push(`--listen-metrics-urls=http://127.0.0.1:${this.#metricsPort}`, ...secure, ...flags);
     return new RunningProgram(toolCommand("etcd"), args);
   }

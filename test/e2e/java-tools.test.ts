@@ -1,4 +1,7 @@
 // Kafka's own command line programs, with the flags that its documentation shows and nothing else.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { runProgram } from "./program.ts";
 import { createTopic, freshName, useTargetBroker } from "./target-broker.ts";
@@ -59,6 +62,26 @@ describeWithTools("Kafka's command line tools", ["kafka"], () => {
     expect(await offsetAt("latest")).toBe(`${topic}:0:3`);
     expect(await offsetAt("max-timestamp")).toMatch(new RegExp(`^${topic}:0:[012]$`));
     expect(await offsetAt("0")).toBe(`${topic}:0:0`);
+  });
+
+  it("removes records with kafka-delete-records, so that a consumer from the beginning gets the rest", async () => {
+    const topic = freshName("removed");
+    await createTopic(broker.bootstrap, topic, 1);
+    await run("kafka-console-producer", ["--topic", topic], "a\nb\nc\n");
+    const removeUpTo = async (offset: number) => {
+      const folder = await mkdtemp(join(tmpdir(), "kafscale-e2e-"));
+      const file = join(folder, "offsets.json");
+      await writeFile(file, JSON.stringify({ version: 1, partitions: [{ topic, partition: 0, offset }] }));
+      const text = await run("kafka-delete-records", ["--offset-json-file", file]);
+      await rm(folder, { recursive: true });
+      return text;
+    };
+    expect(await removeUpTo(2)).toMatch(new RegExp(`partition: ${topic}-0\\s+low_watermark: 2`));
+    const args = ["--topic", topic, "--from-beginning", "--max-messages", "1", "--timeout-ms", "30000"];
+    expect((await run("kafka-console-consumer", args)).trim()).toBe("c");
+    expect(await removeUpTo(-1)).toMatch(/low_watermark: 3/);
+    expect((await run("kafka-get-offsets", ["--topic", topic, "--time", "earliest"])).trim()).toBe(`${topic}:0:3`);
+    expect(await removeUpTo(4)).toMatch(/OffsetOutOfRangeException/);
   });
 
   it("answers kafka-broker-api-versions with a usable version of every api it lists", async () => {

@@ -1,4 +1,5 @@
-// The objects of the log: footers of WAL objects, indexes, sections and list blocks of checkpoints, the cluster id.
+// The objects of the log: footers of WAL objects, indexes, sections and list blocks of checkpoints, segments and their
+// indexes, the cluster id.
 import { readFileSync } from "node:fs";
 import { BlockKind } from "../../src/objects/block.ts";
 import { decodeCheckpointIndex, decodeCheckpointTrailer } from "../../src/objects/checkpoint.ts";
@@ -14,6 +15,8 @@ import { decodeSection } from "../../src/objects/checkpoint-section.ts";
 import { decodeClusterIdObject, encodeClusterIdObject } from "../../src/objects/cluster-id-object.ts";
 import { FormatError } from "../../src/objects/format-error.ts";
 import { TRAILER_BYTES } from "../../src/objects/object-tail.ts";
+import { checkSegmentPart, decodeSegment } from "../../src/objects/segment.ts";
+import { SegmentIndex } from "../../src/objects/segment-index.ts";
 import { decodeWalFooter, decodeWalTrailer } from "../../src/objects/wal-object.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { address, examplePending, exampleProducers, exampleSegments } from "../objects/checkpoint-examples.ts";
@@ -42,6 +45,23 @@ function repairTail(input: Uint8Array): Uint8Array {
   const bytes = input.slice();
   new DataView(bytes.buffer).setUint32(bytes.length - TRAILER_BYTES, bytes.length - TRAILER_BYTES);
   return repairChecksum(bytes);
+}
+
+/** The checksum of a segment's body, and both magics. */
+function repairSegment(input: Uint8Array): Uint8Array {
+  const bytes = input.slice();
+  if (bytes.length < 48) return bytes;
+  bytes.set(golden("segment-v1").subarray(0, 8));
+  bytes.set(golden("segment-v1").subarray(-4), bytes.length - 4);
+  new DataView(bytes.buffer).setUint32(bytes.length - 16, crc32c(bytes.subarray(32, bytes.length - 16)));
+  return bytes;
+}
+
+/** The announced count of entries. */
+function repairIndex(input: Uint8Array): Uint8Array {
+  const bytes = input.slice(0, input.length - ((input.length - 16) % 12));
+  if (bytes.length >= 16) new DataView(bytes.buffer).setInt32(6, (bytes.length - 16) / 12);
+  return bytes;
 }
 
 function readTail<T>(
@@ -109,6 +129,23 @@ export const objectTargets: readonly FuzzTarget[] = [
     },
     refusals,
     repair: repairChecksum,
+  },
+  {
+    name: "segment",
+    seeds: () => [golden("segment-v1")],
+    run: (input) => {
+      const { batches, summary } = decodeSegment(input);
+      checkSegmentPart(batches, { position: 32, baseOffset: summary.baseOffset });
+    },
+    refusals,
+    repair: repairSegment,
+  },
+  {
+    name: "segment-index",
+    seeds: () => [golden("segment-index-v1")],
+    run: (input) => void new SegmentIndex(input, { baseOffset: 42, endOffset: 145, bytes: 1_023 }).locate(100, 10),
+    refusals,
+    repair: repairIndex,
   },
   {
     name: "cluster-id",

@@ -5,22 +5,32 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { GroupRecord } from "../../src/group/group.ts";
 import { GroupMailbox } from "../../src/group/group-mailbox.ts";
 import { defaultGroupSettings } from "../../src/group/group-settings.ts";
+import { InvariantError } from "../../src/invariant.ts";
 import { errorCodeOf, KafkaError } from "../../src/kafka-error.ts";
 import { SimClock } from "../sim/sim-clock.ts";
 import { commitOf, joinOf, quiet, TOPIC_ID, Watched } from "./test-cluster.ts";
 
+interface HeldWrite {
+  readonly records: readonly GroupRecord[];
+  readonly commit: () => void;
+  readonly refuse: (code: ErrorCode) => void;
+  readonly break: (bug: Error) => void;
+}
+
 /** A mailbox whose writes the test settles. */
 class Bench {
   readonly clock = new SimClock();
-  readonly writes: { records: readonly GroupRecord[]; commit: () => void; refuse: (code: ErrorCode) => void }[] = [];
+  readonly writes: HeldWrite[] = [];
   /** Offset of `t`-0 in committed records. */
   committed = -1;
   vacancies: boolean[] = [];
+  bugs: unknown[] = [];
   readonly mailbox = new GroupMailbox("g", {
     clock: this.clock,
     settings: defaultGroupSettings,
     append: (records) => this.#append(records),
     onVacant: (hasFailed) => this.vacancies.push(hasFailed),
+    onBug: (error) => this.bugs.push(error),
   });
 
   #append(records: readonly GroupRecord[]): Promise<void> {
@@ -29,7 +39,8 @@ class Bench {
         for (const record of records) if (record.type === "offset") this.committed = record.committed.offset;
         resolve();
       };
-      this.writes.push({ records, commit, refuse: (code) => reject(new KafkaError(code, "refused by the test")) });
+      const refuse = (code: ErrorCode) => reject(new KafkaError(code, "refused by the test"));
+      this.writes.push({ records, commit, refuse, break: reject });
     });
   }
 
@@ -119,6 +130,22 @@ describe("a group's mailbox", () => {
       await quiet();
       expect(errorCodeOf(commit.error)).toBe(ErrorCode.COORDINATOR_NOT_AVAILABLE);
     }
+  });
+
+  it("tells of a write that failed by a bug, also when nobody waits for it any more", async () => {
+    const bench = new Bench();
+    const [first, second] = [bench.commit(5), bench.commit(6)];
+    bench.writes[0]?.refuse(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+    await quiet();
+    expect([errorCodeOf(first.error), errorCodeOf(second.error)]).toEqual([
+      ErrorCode.NOT_COORDINATOR,
+      ErrorCode.NOT_COORDINATOR,
+    ]);
+    expect(bench.bugs).toEqual([]);
+    const bug = new InvariantError("broken");
+    bench.writes[1]?.break(bug);
+    await quiet();
+    expect(bench.bugs).toEqual([bug]);
   });
 
   it("answers parked members and stops every timer when it is closed", async () => {

@@ -27,6 +27,7 @@ class Places {
       givePlaceBack: () => {
         this.taken--;
       },
+      onBug: () => {},
     });
   }
 }

@@ -64,6 +64,7 @@ export class TestCluster {
       brokerLog: this.#brokerLog(),
       feed: this.#feed(),
       topics: this.#topics(),
+      onBug: () => {},
     });
   }
 

@@ -1,6 +1,6 @@
 // What each error of etcd and of gRPC means, from the text that etcd3 leaves of it.
 import { describe, expect, it } from "vitest";
-import { etcdFailure, isLoginRefusal, LOGIN_REFUSED } from "../../src/kv/etcd-failure.ts";
+import { etcdFailure, isFaultOfEndpoint, isLoginRefusal, LOGIN_REFUSED } from "../../src/kv/etcd-failure.ts";
 import { KvError, type KvErrorKind } from "../../src/kv/key-value-store.ts";
 
 function kindOf(text: string): KvErrorKind {
@@ -70,6 +70,17 @@ describe("etcdFailure", () => {
   it("leaves an error of the seam as it is", () => {
     const error = new KvError("compacted", "gone");
     expect(etcdFailure(error, "a watch")).toBe(error);
+  });
+});
+
+describe("isFaultOfEndpoint", () => {
+  it("is what another member may do better, not what the cluster refuses", () => {
+    const isFault = (text: string) => isFaultOfEndpoint(etcdFailure(new Error(text), "a get"));
+    expect(isFault("4 DEADLINE_EXCEEDED: Deadline exceeded after 2.5s")).toBe(true);
+    expect(isFault("14 UNAVAILABLE: etcdserver: no leader")).toBe(true);
+    expect(isFault("14 UNAVAILABLE: No connection established. Last error: connect ECONNREFUSED e:2379")).toBe(true);
+    expect(isFault("8 RESOURCE_EXHAUSTED: etcdserver: mvcc: database space exceeded")).toBe(false);
+    expect(isFault("7 PERMISSION_DENIED: etcdserver: permission denied")).toBe(false);
   });
 });
 

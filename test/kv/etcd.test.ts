@@ -2,6 +2,7 @@
 // On a real server it runs under the contract in test/e2e.
 import { createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { DeadlineError } from "../../src/host/clock.ts";
 import { silentLog } from "../../src/host/log.ts";
 import { SystemClock } from "../../src/host/system-clock.ts";
 import { SystemRandom } from "../../src/host/system-random.ts";
@@ -102,6 +103,22 @@ describe("EtcdKeyValueStore", () => {
     await expect(store.get("a", { signal })).rejects.toThrow(`at etcd ${endpoints[0]}`);
     await expect(store.get("a", { signal })).rejects.toThrow(`at etcd ${endpoints[1]}`);
     await expect(store.get("a", { signal })).rejects.toThrow(`at etcd ${endpoints[0]}`);
+  });
+
+  it("stays with an endpoint whose call was given up, and leaves it when the caller ran out of time", async () => {
+    const endpoints = [`http://127.0.0.1:${await silentPort()}`, `http://127.0.0.1:${await closedPort()}`];
+    const random = { uniform: () => 0, bytes: () => new Uint8Array() };
+    const store = storeOn(endpoints, { random });
+    const giveUp = async (reason: Error) => {
+      const controller = new AbortController();
+      const call = store.get("a", { signal: controller.signal }).catch((error: unknown) => error);
+      setImmediate(() => controller.abort(reason));
+      return await call;
+    };
+    for (const reason of [new Error("stopped"), new DeadlineError("too late")]) {
+      expect(String(await giveUp(reason))).toContain(`at etcd ${endpoints[0]}`);
+    }
+    await expect(store.get("a", { signal })).rejects.toThrow(`at etcd ${endpoints[1]}`);
   });
 
   it("sends nothing when its credentials cannot be read", async () => {

@@ -104,6 +104,8 @@ export class LogProcess {
   readonly brokerLog: BrokerLog;
   readonly brokerId: number;
   readonly processId: string;
+  /** Every bug the log told of. */
+  readonly bugs: unknown[] = [];
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
@@ -135,7 +137,8 @@ export class LogProcess {
     };
     const { store, objectKeys } = world;
     const metrics = new UnexportedMetrics();
-    const shared = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration };
+    const onBug = (error: unknown) => void this.bugs.push(error);
+    const shared = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration, onBug };
     this.brokerLog = new BrokerLog({ ...shared, peers: new WorldPeers(world) });
   }
 

@@ -18,6 +18,7 @@ describe("settings of serve", () => {
       brokerId: 0,
       kafkaListener: { host: "127.0.0.1", port: 9092 },
       metricsListener: { host: "127.0.0.1", port: 9093 },
+      controlHost: "127.0.0.1",
       advertised: { host: "127.0.0.1", port: 9092 },
       dataDir: undefined,
       isAutoCreateEnabled: true,
@@ -36,6 +37,7 @@ describe("settings of serve", () => {
         KAFSCALE_BROKER_PORT: "29092",
         KAFSCALE_BROKER_ID: "7",
         KAFSCALE_METRICS_ADDR: "[::1]:19093",
+        KAFSCALE_CONTROL_HOST: "broker-7.internal",
         KAFSCALE_AUTO_CREATE_TOPICS: "false",
         KAFSCALE_AUTO_CREATE_PARTITIONS: "12",
         KAFSCALE_LOG_LEVEL: "DEBUG",
@@ -47,6 +49,7 @@ describe("settings of serve", () => {
       brokerId: 7,
       kafkaListener: { host: "10.0.0.7", port: 19_092 },
       metricsListener: { host: "::1", port: 19_093 },
+      controlHost: "broker-7.internal",
       advertised: { host: "broker.example", port: 29_092 },
       dataDir: "/var/lib/kafscale",
       isAutoCreateEnabled: false,
@@ -54,6 +57,13 @@ describe("settings of serve", () => {
       logLevel: "debug",
       unreadVariables: [],
     });
+  });
+
+  it("tells other brokers the host of the metrics listener, or the one of clients where that is every interface", () => {
+    const environment = { KAFSCALE_BROKER_ADDR: "10.0.0.7:9092", KAFSCALE_METRICS_ADDR: "10.0.0.8:9093" };
+    expect(readServeSettings({}, environment).controlHost).toBe("10.0.0.8");
+    expect(readServeSettings({ metricsAddr: ":9093" }, environment).controlHost).toBe("10.0.0.7");
+    expect(readServeSettings({ controlHost: "b" }, environment).controlHost).toBe("b");
   });
 
   it("lets a flag win over its variable", () => {

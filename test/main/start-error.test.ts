@@ -1,6 +1,7 @@
 // What a person reads when a start failed: one line, with the way out where there is one.
 import { describe, expect, it } from "vitest";
-import { readServeSettings, SettingsError } from "../../src/main/settings-from-env.ts";
+import { SettingsError } from "../../src/main/settings-error.ts";
+import { readServeSettings } from "../../src/main/settings-from-env.ts";
 import { startErrorLine } from "../../src/main/start-error.ts";
 
 const settings = readServeSettings({}, {});

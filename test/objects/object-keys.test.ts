@@ -14,6 +14,41 @@ describe("object keys", () => {
     expect(keys.probe(3)).toBe("team/kafka/probe/3");
   });
 
+  it("have topic, topic id, partition and twenty digits of the base offset in those of a segment", () => {
+    const keys = new ObjectKeys("team");
+    const name = { topic: "or.ders_1", topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 12, baseOffset: 4_294_967_296 };
+    const folder = "team/or.ders_1/AAECAwQFBgcICQoLDA0ODw/12";
+    expect(keys.segment(name)).toBe(`${folder}/segment-00000000004294967296.kfs`);
+    expect(keys.segmentIndex(name)).toBe(`${folder}/segment-00000000004294967296.index`);
+    const rewritten = { ...name, writer: { sessionId: session, n: 3 } };
+    expect(keys.segment(rewritten)).toBe(`${folder}/segment-00000000004294967296.kfs-${session}-3`);
+    expect(keys.segmentIndex(rewritten)).toBe(`${folder}/segment-00000000004294967296.index-${session}-3`);
+    expect(keys.group(1_023, session, 5)).toBe(`team/grp/1023/${session}-5`);
+  });
+
+  it.each([
+    ["a topic", { topic: ".." }],
+    ["a topic", { topic: "a/b" }],
+    ["a topic", { topic: "x".repeat(250) }],
+    ["the id of a topic", { topicId: "short" }],
+    ["the id of a topic", { topicId: "../AwQFBgcICQoLDA0ODwAA" }],
+    ["a partition", { partition: -1 }],
+    ["an offset", { baseOffset: 0.5 }],
+    ["a session id", { writer: { sessionId: "x", n: 1 } }],
+    ["number", { writer: { sessionId: session, n: 0 } }],
+  ])("refuse what is not %s in that of a segment", (what, change) => {
+    const name = { topic: "t", topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, baseOffset: 0, ...change };
+    expect(() => new ObjectKeys("p").segment(name)).toThrow(what);
+    expect(() => new ObjectKeys("p").group(-1, session, 1)).toThrow(/is not a shard/);
+  });
+
+  it("stay within the 1,024 bytes of S3 however long their parts are", () => {
+    const writer = { sessionId: session, n: Number.MAX_SAFE_INTEGER };
+    const name = { topic: "t".repeat(249), topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 2 ** 31 - 1, baseOffset: 1 };
+    const keys = new ObjectKeys("p".repeat(512));
+    expect(keys.segmentIndex({ ...name, writer }).length).toBeLessThan(1_024);
+  });
+
   it("need no prefix, and drop slashes at its ends", () => {
     expect(new ObjectKeys("").clusterId).toBe("cluster-id");
     expect(new ObjectKeys("/a/").clusterId).toBe("a/cluster-id");

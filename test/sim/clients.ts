@@ -97,7 +97,14 @@ class RunningClients implements Clients {
       const acks = isIdempotent ? -1 : random.pick([-1, -1, 1, 0]);
       const produceVersion = random.pick([3, 7, 9, 12, 13, 13]);
       const laneCount = producerCount * partitionCount;
-      const producer = new SimProducer(this.#world, { name, topic: TOPIC, isIdempotent, acks, produceVersion, laneCount });
+      const producer = new SimProducer(this.#world, {
+        name,
+        topic: TOPIC,
+        isIdempotent,
+        acks,
+        produceVersion,
+        laneCount,
+      });
       for (let partition = 0; partition < partitionCount; partition++) {
         this.#work(`${name} to ${partition}`, () => producer.runLane({ topic: TOPIC, topicId, partition }));
       }

@@ -1,5 +1,7 @@
 // One schedule: brokers and their clients under a seed, first with faults, then without, when everything has to converge.
 // The same seed gives the same schedule, event for event.
+
+import { placement } from "../../src/cluster/placement.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
 import { CheckpointOracle } from "./checkpoint-oracle.ts";
@@ -9,7 +11,6 @@ import { Environment } from "./environment.ts";
 import { GroupOracle } from "./group-oracle.ts";
 import { type Counts, Ledger, type Violation } from "./ledger.ts";
 import { inSealedWorld } from "./sealed-world.ts";
-import { placement } from "../../src/cluster/placement.ts";
 import type { BrokerLife, BrokerWorld } from "./sim-broker.ts";
 import { SimClock } from "./sim-clock.ts";
 import { SimCluster } from "./sim-cluster.ts";

@@ -12,8 +12,8 @@ import { FaultyKeyValueStore } from "./faulty-key-value-store.ts";
 import { FaultyObjectStore } from "./faulty-object-store.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimClock, SimNodeClock } from "./sim-clock.ts";
+import { SimControl } from "./sim-control.ts";
 import { SimLog } from "./sim-log.ts";
-import { SimPeers } from "./sim-peers.ts";
 import type { SimRandom } from "./sim-random.ts";
 import type { SimNetwork, SimTransport } from "./sim-transport.ts";
 import { WitnessedKeyValueStore, WitnessedObjectStore } from "./store-observers.ts";
@@ -131,7 +131,7 @@ export class BrokerLife {
       transport: this.#transport,
       store: this.store,
       kv: this.kv,
-      peers: new SimPeers(this.#world, this),
+      control: new SimControl(this.#transport),
     };
     const fail = (error: unknown) => {
       if (this.clock.isDead || error === this.#stopped.signal.reason) return;

@@ -21,8 +21,8 @@ import {
   createSyncGroupRequest,
   createSyncGroupRequestAssignment,
 } from "../../generated/testing/sync-group-request.ts";
-import { BrokerLink } from "./broker-link.ts";
 import type { Address } from "../../src/host/transport.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
 import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 import { checkFetched } from "./fetch-check.ts";

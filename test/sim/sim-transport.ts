@@ -7,6 +7,11 @@ import type { SimClock } from "./sim-clock.ts";
 import { type Link, SimConnection } from "./sim-connection.ts";
 import type { SimRandom } from "./sim-random.ts";
 
+/** Nobody listens at the address. */
+export class ConnectionRefusedError extends Error {
+  override readonly name = "ConnectionRefusedError";
+}
+
 /** How the network behaves. */
 export interface SimNetworkOptions {
   readonly world: SimClock;
@@ -192,7 +197,7 @@ export class SimTransport implements Transport {
         signal.removeEventListener("abort", onAbort);
         const connection = network.open(this, address);
         if (connection) resolve(connection);
-        else reject(new Error(`cannot connect to ${address.host}:${address.port}: nobody listens there`));
+        else reject(new ConnectionRefusedError(`cannot connect to ${address.host}:${address.port}`));
       };
       cancel = this.clock.setTimer(network.latency() + network.latency(), attempt);
     });

@@ -88,8 +88,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   "src/object-store": {
     floor: 2,
-    may: ["src/host"],
-    vendors: {},
+    may: ["src/host", "src/wire"],
+    vendors: {
+      "s3.ts": ["@aws-sdk/client-s3"],
+      "s3-clients.ts": ["@aws-sdk/client-s3"],
+      "s3-bodies.ts": ["@aws-sdk/client-s3", "node:stream"],
+    },
     because: "a store keeps bytes under keys and knows neither formats nor topics",
   },
   "src/kv": {
@@ -137,15 +141,24 @@ export const rooms: Readonly<Record<string, Room>> = {
     vendors: { "*": ["node:crypto"] },
     because: "a door reaches the stores only through the rooms that give them meaning",
   },
+  "src/control": {
+    floor: 6,
+    may: ["generated/proto", "src/kv", "src/host", "src/cluster", "src/log", ...words],
+    vendors: {
+      "control-client.ts": ["@connectrpc/connect", "@connectrpc/connect-node"],
+      "control-routes.ts": ["@connectrpc/connect", "@connectrpc/connect-node"],
+    },
+    because: "a door for brokers and tools knows nothing of the Kafka protocol",
+  },
   "src/broker": {
     floor: 7,
-    may: [...belowLog, "src/log", "src/group", "src/kafka"],
+    may: [...belowLog, "src/log", "src/group", "src/kafka", "src/control"],
     vendors: {},
     because: "what is started as a whole gets its parts and reads neither process nor environment",
   },
   "src/main": {
     floor: 8,
-    may: [...belowLog, "src/log", "src/group", "src/kafka", "src/broker"],
+    may: [...belowLog, "src/log", "src/group", "src/kafka", "src/control", "src/broker"],
     vendors: {
       "*": ["node:fs", "node:fs/promises", "node:path", "node:os", "node:url"],
       "kafscale.ts": ["commander", "@commander-js/extra-typings"],

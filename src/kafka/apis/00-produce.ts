@@ -18,7 +18,7 @@ import {
 import type { Topic } from "../../cluster/topic.ts";
 import { topicConfigNumber, topicConfigText } from "../../cluster/topic-configs.ts";
 import { KafkaError } from "../../kafka-error.ts";
-import type { AppendResult } from "../../log/append.ts";
+import type { AppendOutcome, AppendResult, AppendWaiter } from "../../log/append.ts";
 import { upConvert } from "../../records/old-formats.ts";
 import type { RecordBatchView } from "../../records/record-batch.ts";
 import { type ProduceRules, RecordsRefusedError, validateProducedBatch } from "../../records/validate.ts";
@@ -42,9 +42,6 @@ const FIRST_STORAGE_ERROR_VERSION = 4;
 const FIRST_ZSTD_VERSION = 7;
 const FIRST_LEADER_HINT_VERSION = 10;
 const FIRST_TOPIC_ID_VERSION = 13;
-
-/** What became of one partition of the request. */
-type Outcome = { readonly result: AppendResult } | { readonly error: KafkaError };
 
 /** Produce. */
 export const produce: ApiHandler<0> = {
@@ -90,7 +87,7 @@ function appendTopic(topicRequest: TopicRequest, outcomes: ProduceOutcomes): voi
     rules = rulesOf(topic, context, broker);
   } catch (error) {
     const outcome = refused(error);
-    for (let count = topicRequest.partitionData.length; count > 0; count--) outcomes.add(outcome);
+    for (let count = topicRequest.partitionData.length; count > 0; count--) outcomes.next().ended(outcome);
     return;
   }
   for (const partition of topicRequest.partitionData) append(partition, { topic, rules, outcomes });
@@ -102,12 +99,13 @@ function append(
   { topic, rules, outcomes }: { topic: Topic; rules: ProduceRules; outcomes: ProduceOutcomes },
 ): void {
   const { context, broker } = outcomes;
+  const waiter = outcomes.next();
   try {
     const log = findLog(broker.brokerLog, topic, request.index);
     const batch = readBatch(request, rules, context.apiVersion);
-    outcomes.await(log.append(batch, rules.timestampType === "LogAppendTime" ? { logAppendTimeMs: rules.nowMs } : {}));
+    log.appendFor(waiter, batch, rules.timestampType === "LogAppendTime" ? rules.nowMs : undefined);
   } catch (error) {
-    outcomes.add(refused(error));
+    waiter.ended(refused(error));
   }
 }
 
@@ -121,8 +119,8 @@ function readBatch(request: PartitionRequest, rules: ProduceRules, apiVersion: n
 }
 
 /** An expected failure as an outcome; anything else is a bug and goes on up. */
-function refused(error: unknown): Outcome {
-  if (error instanceof KafkaError) return { error };
+function refused(error: unknown): KafkaError {
+  if (error instanceof KafkaError) return error;
   throw error;
 }
 
@@ -165,21 +163,38 @@ function boundMs(configured: number): number {
   return configured >= Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : configured;
 }
 
+/** What becomes of one partition of the request. */
+class PartitionOutcome implements AppendWaiter {
+  /** Undefined as long as the commit is awaited. */
+  known: AppendOutcome | undefined;
+  readonly #request: ProduceOutcomes;
+
+  constructor(request: ProduceOutcomes) {
+    this.#request = request;
+  }
+
+  ended(outcome: AppendOutcome): void {
+    // After the deadline nobody asks any more.
+    this.known ??= outcome;
+    this.#request.oneEnded();
+  }
+}
+
 /**
  * Collects what becomes of the partitions of a request, in their order. An append that is not committed after the
  * request's time is REQUEST_TIMED_OUT: what becomes of it is unknown, and its bytes stay counted until it is known.
- * One object and one promise rather than a chain of them: this is what the cost of a small produce consists of.
+ * One promise for the request, none for its batches: promises are what the cost of a small produce consists of.
  */
 class ProduceOutcomes {
   readonly context: RequestContext;
   readonly broker: BrokerServices;
   readonly #request: ProduceRequest;
-  /** Undefined for an append whose commit is awaited. */
-  readonly #outcomes: (Outcome | undefined)[] = [];
-  readonly #appends: Promise<AppendResult>[] = [];
+  readonly #partitions: PartitionOutcome[] = [];
   #pendingCount = 0;
   #cancelDeadline: (() => void) | undefined;
   #settle: { resolve: (response: ResponseOf<0> | null) => void; reject: (error: unknown) => void } | undefined;
+  /** Set when the time is over before everything is known: gives the request's bytes back. */
+  #release: (() => void) | undefined;
 
   constructor(request: ProduceRequest, context: RequestContext, broker: BrokerServices) {
     this.#request = request;
@@ -187,23 +202,12 @@ class ProduceOutcomes {
     this.broker = broker;
   }
 
-  /** The next partition is refused, or its outcome is known for another reason. */
-  add(outcome: Outcome): void {
-    this.#outcomes.push(outcome);
-  }
-
-  /** The outcome of the next partition is that of `committed`. */
-  await(committed: Promise<AppendResult>): void {
-    const index = this.#outcomes.push(undefined) - 1;
+  /** The outcome of the next partition, to be told. */
+  next(): PartitionOutcome {
+    const outcome = new PartitionOutcome(this);
+    this.#partitions.push(outcome);
     this.#pendingCount++;
-    this.#appends.push(committed);
-    committed.then(
-      (result) => this.#know(index, { result }),
-      (error: unknown) => {
-        if (error instanceof KafkaError) this.#know(index, { error });
-        else this.#fail(error);
-      },
-    );
+    return outcome;
   }
 
   /** The answer, when everything is known or the time is over; null for acks 0. No partition is added after this. */
@@ -218,53 +222,55 @@ class ProduceOutcomes {
     });
   }
 
-  #know(index: number, outcome: Outcome): void {
-    // After the deadline nobody asks any more.
-    this.#outcomes[index] ??= outcome;
-    if (--this.#pendingCount === 0) this.#answer();
-  }
-
-  #onDeadline(): void {
-    this.context.retainRequest(Promise.allSettled(this.#appends));
-    const { timeoutMs } = this.#request;
-    const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
-    for (const index of this.#outcomes.keys()) this.#outcomes[index] ??= { error };
+  /** One outcome more is known. */
+  oneEnded(): void {
+    if (--this.#pendingCount > 0) return;
+    this.#release?.();
     this.#answer();
   }
 
+  #onDeadline(): void {
+    const settled = new Promise<void>((resolve) => {
+      this.#release = resolve;
+    });
+    this.context.retainRequest(settled);
+    const { timeoutMs } = this.#request;
+    const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, `the batch was not committed within ${timeoutMs} ms`);
+    for (const partition of this.#partitions) partition.known ??= error;
+    this.#answer();
+  }
+
+  /** Answers once; before {@link answered} was called there is nobody to answer. */
   #answer(): void {
     const { context, broker } = this;
+    const settle = this.#settle;
+    if (!settle) return;
+    this.#settle = undefined;
     this.#cancelDeadline?.();
     try {
       // All of them are there now.
-      this.#settle?.resolve(answerOf(this.#request, this.#outcomes as Outcome[], { context, broker }));
+      const outcomes = this.#partitions.map(({ known }) => known as AppendOutcome);
+      settle.resolve(answerOf(this.#request, outcomes, { context, broker }));
     } catch (error) {
-      this.#settle?.reject(error);
+      settle.reject(error);
     }
-    this.#settle = undefined;
-  }
-
-  #fail(error: unknown): void {
-    this.#cancelDeadline?.();
-    this.#settle?.reject(error);
-    this.#settle = undefined;
   }
 }
 
 function answerOf(
   request: ProduceRequest,
-  outcomes: readonly Outcome[],
+  outcomes: readonly AppendOutcome[],
   to: { context: RequestContext; broker: BrokerServices },
 ): ResponseOf<0> | null {
   if (request.acks !== 0) return responseOf(request, outcomes, to);
-  const failed = outcomes.find((outcome) => "error" in outcome);
+  const failed = outcomes.find((outcome) => outcome instanceof KafkaError);
   if (!failed) return null;
-  throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed.error });
+  throw new ConnectionEndError("refused", "a batch produced with acks 0 was refused", { cause: failed });
 }
 
 function responseOf(
   request: ProduceRequest,
-  outcomes: readonly Outcome[],
+  outcomes: readonly AppendOutcome[],
   { context, broker }: { context: RequestContext; broker: BrokerServices },
 ): ResponseOf<0> {
   const image = broker.image();
@@ -273,14 +279,14 @@ function responseOf(
   const responses = request.topicData.map((topicRequest) => {
     const { name, topicId, partitionData } = topicRequest;
     const partitionResponses = partitionData.map(({ index }) => {
-      const outcome = outcomes[next++] as Outcome;
-      if ("result" in outcome) return appendedPartition(index, outcome.result);
-      const code = knownErrorCode(outcome.error.code, {
+      const outcome = outcomes[next++] as AppendOutcome;
+      if (!(outcome instanceof KafkaError)) return appendedPartition(index, outcome);
+      const code = knownErrorCode(outcome.code, {
         knowsStorageError: context.apiVersion >= FIRST_STORAGE_ERROR_VERSION,
       });
       const id = name === "" ? topicId : image.topic(name)?.topicId;
       const isHinted = context.apiVersion >= FIRST_LEADER_HINT_VERSION && asksForLeader(code) && id !== undefined;
-      return refusedPartition(outcome.error, {
+      return refusedPartition(outcome, {
         index,
         errorCode: code,
         leader: isHinted ? hints.hint(id, index) : undefined,

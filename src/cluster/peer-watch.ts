@@ -1,0 +1,156 @@
+// Finds out early that a neighbour is dead: each broker calls the next few by id, and one whose port refuses twice loses
+// its session, so that its shards are free before its lease is. A call without answer proves nothing and ends nothing;
+// nobody is fenced twice, nor at an address where its process was never reached. The metadata store is not touched by it
+// until there is somebody to fence.
+import { sleep } from "../host/clock.ts";
+import { TaskGroup } from "../host/tasks.ts";
+import type { ClusterComponents } from "./cluster-components.ts";
+import type { LiveSession, MetadataImage } from "./image.ts";
+import type { ImageFeed } from "./image-feed.ts";
+import { PeerError, type PeerLinks } from "./peers.ts";
+import { deleteSession } from "./session.ts";
+import type { SessionId } from "./session-id.ts";
+
+/** Neighbours that a broker watches: as many as may die at once without a gap. */
+const WATCHED_COUNT = 3;
+/** Time between two calls of a healthy peer. */
+const PROBE_PACE_MS = 1000;
+/** Time between the refusal that raises a suspicion and the one that confirms it. */
+const SECOND_PROBE_MS = 200;
+
+/** How one call of a peer ended. `stranger`: another process answered at its address. */
+export type ProbeOutcome = "answered" | "stranger" | "refused" | "unavailable";
+
+/** What is known of a peer's session from the calls so far. */
+export interface PeerState {
+  /** Its process has answered at its address once: a refusal there now means something. */
+  readonly isReached: boolean;
+  /** Since when every call was refused. */
+  readonly refusedAtMs: number | undefined;
+  /** Whether the last call was answered. */
+  readonly isWell: boolean;
+}
+
+/** Before the first call. */
+export const unprobed: PeerState = { isReached: false, refusedAtMs: undefined, isWell: true };
+
+/** What follows from one more call. */
+export interface PeerVerdict {
+  readonly state: PeerState;
+  readonly isDead: boolean;
+  /** Until the next call. */
+  readonly pauseMs: number;
+}
+
+/** Judges the outcome of a call that ended at `nowMs`, by the monotonic clock. */
+export function judge(state: PeerState, outcome: ProbeOutcome, nowMs: number): PeerVerdict {
+  if (outcome === "answered") {
+    const well = { isReached: true, refusedAtMs: undefined, isWell: true };
+    return { state: well, isDead: false, pauseMs: PROBE_PACE_MS };
+  }
+  // A connection that broke is often the first sign of a death: the next call comes soon.
+  const pauseMs = state.isWell ? SECOND_PROBE_MS : PROBE_PACE_MS;
+  if (outcome !== "refused" || !state.isReached) {
+    return { state: { ...state, refusedAtMs: undefined, isWell: false }, isDead: false, pauseMs };
+  }
+  const refusedAtMs = state.refusedAtMs ?? nowMs;
+  const isDead = nowMs - refusedAtMs >= SECOND_PROBE_MS;
+  return { state: { ...state, refusedAtMs, isWell: false }, isDead, pauseMs: SECOND_PROBE_MS };
+}
+
+/** The sessions of the next live brokers after `brokerId`, in the circle of all ids. */
+export function watchedBy(brokerId: number, image: MetadataImage): readonly LiveSession[] {
+  const others = image.newestSessions().filter((session) => session.brokerId !== brokerId);
+  const after = others.filter((session) => session.brokerId > brokerId);
+  const before = others.filter((session) => session.brokerId < brokerId);
+  return [...after, ...before].slice(0, WATCHED_COUNT);
+}
+
+/** Parts of a {@link PeerWatch}. */
+export interface PeerWatchParts {
+  readonly cluster: ClusterComponents;
+  readonly feed: ImageFeed;
+  readonly peers: PeerLinks;
+  readonly brokerId: number;
+}
+
+/** The watch of one broker over its neighbours. */
+export class PeerWatch {
+  readonly #parts: PeerWatchParts;
+  /** Sessions with a task that calls them, and those that were fenced: until they leave the image. */
+  readonly #known = new Set<SessionId>();
+
+  constructor(parts: PeerWatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Watches until `signal` aborts, and closes the connections to peers that have left. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { cluster, feed, peers } = this.#parts;
+    let fail: (error: unknown) => void = () => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    const tasks = new TaskGroup(cluster.log, (_name, error) => fail(error));
+    const follow = (image: MetadataImage, previous?: MetadataImage) => {
+      if (image.content.sessions === previous?.content.sessions) return;
+      peers.keepOnly(image.sessions());
+      this.#follow(image, tasks);
+    };
+    const unsubscribe = feed.subscribe(follow);
+    try {
+      follow(feed.current);
+      await Promise.race([failed, untilAborted(signal)]);
+    } finally {
+      unsubscribe();
+      await tasks.stop();
+      peers.keepOnly([]);
+    }
+  }
+
+  #follow(image: MetadataImage, tasks: TaskGroup): void {
+    for (const sessionId of this.#known) if (!image.session(sessionId)) this.#known.delete(sessionId);
+    for (const session of watchedBy(this.#parts.brokerId, image)) {
+      if (this.#known.has(session.sessionId)) continue;
+      this.#known.add(session.sessionId);
+      tasks.spawn(`watch of broker ${session.brokerId}`, (signal) => this.#watch(session, signal));
+    }
+  }
+
+  async #watch(session: LiveSession, signal: AbortSignal): Promise<void> {
+    const { cluster, brokerId, feed } = this.#parts;
+    const { sessionId } = session;
+    let state = unprobed;
+    for (;;) {
+      const outcome = await this.#probe(session, signal);
+      // It may have left, or others have come between.
+      if (!watchedBy(brokerId, feed.current).some((watched) => watched.sessionId === sessionId)) {
+        this.#known.delete(sessionId);
+        return;
+      }
+      const verdict = judge(state, outcome, cluster.clock.monotonicMs());
+      state = verdict.state;
+      if (verdict.isDead) break;
+      await sleep(cluster.clock, verdict.pauseMs, signal);
+    }
+    cluster.log.warn("a peer refuses connections and is fenced", { broker: session.brokerId, session: sessionId });
+    await deleteSession(cluster, session, signal);
+  }
+
+  async #probe(session: LiveSession, signal: AbortSignal): Promise<ProbeOutcome> {
+    try {
+      const { process } = await this.#parts.peers.probe(session, { signal });
+      return process === session.process ? "answered" : "stranger";
+    } catch (error) {
+      if (error instanceof PeerError) return error.kind;
+      throw error;
+    }
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

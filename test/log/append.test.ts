@@ -1,0 +1,53 @@
+import { expect, it } from "vitest";
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { KafkaError } from "../../src/kafka-error.ts";
+import { type AppendOutcome, PendingAppend } from "../../src/log/append.ts";
+import { PartitionLog } from "../../src/log/partition-log.ts";
+import { encodeBatch } from "../../src/records/encode-batch.ts";
+import { RecordBatchView } from "../../src/records/record-batch.ts";
+
+const partition = new PartitionLog(
+  { topicId: "AAAAAAAAAAAAAAAAAAAAAQ", partition: 0, isInternal: false },
+  {
+    leaderEpoch: 1,
+    requireWritable: () => {},
+    requireReadable: () => {},
+    enqueue: () => {},
+    readExtent: () => Promise.reject(new Error("nothing is read here")),
+    monotonicMs: () => 0,
+  },
+);
+
+class Told {
+  readonly outcomes: AppendOutcome[] = [];
+  ended(outcome: AppendOutcome): void {
+    this.outcomes.push(outcome);
+  }
+}
+
+function pending(waiter: Told): PendingAppend {
+  const batch = new RecordBatchView(encodeBatch([{ timestampMs: 1, key: null, value: null }]));
+  return new PendingAppend(partition, batch, { logAppendTimeMs: -1, waiter });
+}
+
+it("tells everybody who waits the one outcome, once", () => {
+  const first = new Told();
+  const copy = new Told();
+  const append = pending(first);
+  append.tell(copy);
+  append.baseOffset = 7;
+  append.succeed();
+  append.fail(new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "too late"));
+  const outcome = { baseOffset: 7, logAppendTimeMs: -1, logStartOffset: 0 };
+  expect(first.outcomes).toEqual([outcome]);
+  expect(copy.outcomes).toEqual([outcome]);
+});
+
+it("tells who asks after the end what the others were told", () => {
+  const append = pending(new Told());
+  const error = new KafkaError(ErrorCode.REQUEST_TIMED_OUT, "nobody knows");
+  append.fail(error);
+  const late = new Told();
+  append.tell(late);
+  expect(late.outcomes).toEqual([error]);
+});
