@@ -21,6 +21,12 @@ interface Leader {
   readonly epoch: number;
 }
 
+/** What Produce and Fetch say of the leader besides an error. */
+export interface LeaderHint {
+  readonly currentLeader: { readonly leaderId: number; readonly leaderEpoch: number };
+  readonly nodeEndpoints: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+}
+
 /** The brokers as one client knows them. */
 export class BrokerLink {
   readonly #world: ClientWorld;
@@ -142,13 +148,20 @@ export class BrokerLink {
     const topics = this.#topics.map((name) => createMetadataRequestTopic({ name }));
     const request = createMetadataRequest({ topics, allowAutoTopicCreation: false });
     const api = { ...clientApis.metadata, version: METADATA_VERSION };
+    const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
     const response = await orUndefined(client.request(api, request));
-    if (response) this.learn(response);
+    if (!response) return undefined;
+    const { told, topics: stored } = this.#world.oracle;
+    for (const { name, topicId, errorCode } of response.topics) {
+      if (UNKNOWN_CODES.includes(errorCode)) told.checkCode(stored.get(name ?? "")?.topicId ?? "", errorCode, from);
+      else told.checkNamed(topicId, from);
+    }
+    this.#learn(response);
     return response;
   }
 
   /** Takes in what a broker says of brokers and leaders. */
-  learn({ brokers, topics }: MetadataResponse): void {
+  #learn({ brokers, topics }: MetadataResponse): void {
     if (brokers.length > 0) this.#nodes = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
     let hasAll = true;
     for (const { topicId, partitions } of topics) {
@@ -163,16 +176,30 @@ export class BrokerLink {
     if (hasAll) this.#staleSinceMs = this.#world.clock.monotonicMs();
   }
 
+  /** Takes in the leader that an answer with an error names, if it names one. */
+  takeHint(at: { readonly topicId: string; readonly partition: number }, hint: LeaderHint): void {
+    const { leaderId, leaderEpoch } = hint.currentLeader;
+    const endpoint = hint.nodeEndpoints.find(({ nodeId }) => nodeId === leaderId);
+    const key = partitionKey(at.topicId, at.partition);
+    if (leaderId < 0 || !endpoint || leaderEpoch <= (this.#leaders.get(key)?.epoch ?? 0)) return;
+    if (this.#random.chance(0.5)) return;
+    this.#world.ledger.count("leader hints taken");
+    this.#nodes.set(leaderId, { host: endpoint.host, port: endpoint.port });
+    this.#leaders.set(key, { brokerId: leaderId, epoch: leaderEpoch });
+    this.#staleSinceMs = this.#world.clock.monotonicMs();
+  }
+
   close(): void {
     for (const client of this.#open.values()) client.close("the client has ended");
   }
 }
 
+const UNKNOWN_CODES: readonly number[] = [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID];
+
 /** Codes after which a client looks for the leader again. */
 const LEADER_CODES: readonly number[] = [
+  ...UNKNOWN_CODES,
   ErrorCode.NOT_LEADER_OR_FOLLOWER,
-  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  ErrorCode.UNKNOWN_TOPIC_ID,
   ErrorCode.LEADER_NOT_AVAILABLE,
   ErrorCode.FENCED_LEADER_EPOCH,
   ErrorCode.UNKNOWN_LEADER_EPOCH,

@@ -28,8 +28,6 @@ export interface ClientWorld {
   readonly hasOneBroker: boolean;
   /** Aborts when the clients have to end. */
   readonly over: AbortSignal;
-  /** Whether there is one broker only, and no other life of it can still answer. */
-  isAlone(): boolean;
   /** Whether new work may be begun; false once the broker has only to catch up. */
   isProducing(): boolean;
 }

@@ -179,7 +179,6 @@ class Schedule {
       addresses: () => this.#cluster.addresses,
       hasOneBroker: swarm.brokerCount === 1,
       over: this.#over.signal,
-      isAlone: () => swarm.brokerCount === 1 && this.#cluster.brokers[0]?.zombies.size === 0,
       isProducing: () => this.#hasFaults,
     };
   }

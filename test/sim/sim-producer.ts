@@ -10,9 +10,10 @@ import {
 } from "../../generated/testing/produce-request.ts";
 import { sleep } from "../../src/host/clock.ts";
 import { attemptName, encodeIdentifiedBatch, type IdentifiedBatch } from "./batch-identity.ts";
-import { BrokerLink } from "./broker-link.ts";
+import { BrokerLink, type LeaderHint } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
 import { type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
+import type { AnswerSource } from "./fetch-check.ts";
 import type { SimRandom } from "./sim-random.ts";
 
 /** What a producer is. */
@@ -180,9 +181,14 @@ class Lane {
         batch.isAcked = true;
         continue;
       }
+      const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
       const isFirst = this.#pending.every((other) => other.isAcked || other.serial >= batch.serial);
       const sent = client.request(api, request).then(
-        (response) => this.#judge(batch, { identified, isFirst }, response.responses[0]?.partitionResponses[0]),
+        ({ responses, nodeEndpoints }) => {
+          const answer = responses[0]?.partitionResponses[0];
+          if (answer) this.#hear(answer, { nodeEndpoints, from });
+          this.#judge(batch, { identified, isFirst }, answer);
+        },
         () => this.#world.ledger.count("produce without an answer"),
       );
       answers.push(sent);
@@ -210,6 +216,17 @@ class Lane {
     return createProduceRequest({ acks: this.#traits.acks, timeoutMs, topicData });
   }
 
+  /** What an answer says of topic and leader. */
+  #hear(
+    answer: PartitionProduceResponse,
+    { nodeEndpoints, from }: { readonly nodeEndpoints: LeaderHint["nodeEndpoints"]; readonly from: AnswerSource },
+  ): void {
+    const { link } = this.#producer;
+    this.#world.oracle.told.checkCode(this.#target.topicId, answer.errorCode, from);
+    link.note(answer.errorCode);
+    link.takeHint(this.#target, { ...answer, nodeEndpoints });
+  }
+
   #judge(
     batch: PendingBatch,
     sent: { readonly identified: IdentifiedBatch; readonly isFirst: boolean },
@@ -221,7 +238,6 @@ class Lane {
     ledger.check("an answer names the partition", answer?.index === this.#target.partition, () => name);
     if (!answer) return;
     const code = answer.errorCode;
-    this.#producer.link.note(code);
     if (code === ErrorCode.NONE) {
       this.#acknowledge(batch, sent.identified, answer.baseOffset);
       return;

@@ -98,20 +98,12 @@ export class SimReader {
 
   /** Learns the topics of the moment by name, with their ids. */
   async #discover(): Promise<boolean> {
-    const { oracle, ledger } = this.#world;
-    // A broker that was taken over may know less than its successor has answered.
-    const gone = this.#world.isAlone() ? new Set(oracle.answeredGone) : new Set<string>();
+    const { oracle } = this.#world;
     const response = await this.#link.refresh();
     if (!response) return false;
     for (const topic of response.topics) {
-      const name = topic.name ?? "";
       if (topic.errorCode !== ErrorCode.NONE) continue;
-      const isGone = gone.has(topic.topicId) && this.#world.isAlone();
-      const isTrue = oracle.knowsTopicId(topic.topicId) && !isGone;
-      ledger.check("I15 metadata names no topic whose deletion was answered", isTrue, () => {
-        return `${name} has the id ${oracle.topics.get(name)?.topicId}, the answer says ${topic.topicId}`;
-      });
-      for (const { partitionIndex } of topic.partitions) this.#add(name, topic.topicId, partitionIndex);
+      for (const { partitionIndex } of topic.partitions) this.#add(topic.name ?? "", topic.topicId, partitionIndex);
     }
     for (const [key, { topicId }] of this.#positions)
       if (!oracle.liveTopicIds.has(topicId)) this.#positions.delete(key);
@@ -176,6 +168,8 @@ export class SimReader {
       return false;
     }
     let isClean = true;
+    const { oracle } = this.#world;
+    const { nodeEndpoints } = response;
     for (const topic of response.responses) {
       for (const answer of topic.partitions) {
         const index = positions.findIndex(
@@ -194,6 +188,11 @@ export class SimReader {
         const question = { partition: position.partition, offset, ...asked.from };
         position.offset = checkFetched(this.#world, question, answer);
         this.#link.note(answer.errorCode);
+        oracle.told.checkCode(position.topicId, answer.errorCode, asked.from);
+        this.#link.takeHint(
+          { topicId: position.topicId, partition: answer.partitionIndex },
+          { ...answer, nodeEndpoints },
+        );
         this.#world.trace.note(`fetched ${position.partition.name} ${offset} to ${position.offset}`);
         isClean &&= answer.errorCode === ErrorCode.NONE;
         if (answer.errorCode === ErrorCode.NONE) position.start = Math.max(position.start, answer.logStartOffset);

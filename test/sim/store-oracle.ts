@@ -12,6 +12,7 @@ import { type CommittedExtent, CommittedLog, type CommittedPartition } from "./c
 import type { GroupOracle } from "./group-oracle.ts";
 import type { Ledger } from "./ledger.ts";
 import type { KvWitness, ObjectWitness } from "./store-observers.ts";
+import { TopicOracle } from "./topic-oracle.ts";
 import type { Trace } from "./trace.ts";
 
 /** Names the one cluster of a simulation. */
@@ -58,10 +59,12 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   /** By name. */
   readonly topics = new Map<string, TopicState>();
   readonly liveTopicIds = new Set<string>();
-  /** Ids of topics whose deletion a client was told. */
-  readonly answeredGone = new Set<string>();
+  /** What clients were told of topics. */
+  readonly told: TopicOracle;
   /** Every session whose key is there. */
   readonly liveSessions = new Set<string>();
+  /** When each session was registered. */
+  readonly sessionSinceMs = new Map<string, number>();
   /** Committed extents by shard, in the order of their commits. */
   readonly extentsByShard = new Map<number, CommittedExtent[]>();
   readonly logStarts = new Map<CommittedPartition, CommittedLogStart[]>();
@@ -90,6 +93,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     this.#groups = groups;
     this.log = new CommittedLog(ledger);
     this.terms = new ClaimOracle(ledger, this);
+    this.told = new TopicOracle(ledger, this);
   }
 
   /** The life that owns a partition, if its owner's session is there. */
@@ -238,6 +242,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     const [kind = "", name = ""] = key.slice(`/kafscale/${SIM_CLUSTER}/`.length).split("/");
     if (kind === "s") {
       this.liveSessions.add(name);
+      if (!this.sessionSinceMs.has(name)) this.sessionSinceMs.set(name, this.#ledger.nowMs);
       if (entry.lease !== undefined) this.leases.set(name, entry.lease);
     } else if (kind === "h") this.#onHead(name, decodeHead(entry).n);
     else if (kind === "a") this.#onClaim(Number(name), decodeClaim(entry), entry.modRevision);

@@ -33,8 +33,7 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
       const isGone = !world.oracle.topics.has(CHURN_TOPIC);
       if (answer?.errorCode === 0) {
         world.ledger.check("I15 a deleted topic is gone", isGone, () => CHURN_TOPIC);
-        // Answered by a broker that was taken over: its successor sees the deletion when its watch brings it.
-        if (world.isAlone()) world.oracle.answeredGone.add(topicId);
+        world.oracle.told.tellGone(topicId);
       }
       if (isGone) break;
       await pause(world, random, 200);

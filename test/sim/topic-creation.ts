@@ -31,6 +31,7 @@ export async function createTopic(
     const topicId = world.oracle.topics.get(name)?.topicId;
     if (response?.topics[0]?.errorCode === 0) {
       world.ledger.check("a created topic is stored", topicId !== undefined, () => name);
+      if (topicId !== undefined) world.oracle.told.tellCreated(topicId);
     }
     if (topicId !== undefined) {
       link.close();
