@@ -5,7 +5,7 @@ import { type PlannedClaim, type Receiver, writeClaims } from "./claim-txn.ts";
 import type { Session } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
 import type { PrevTerm, SectionPlace, ShardClaim, StoredClaim } from "./shard-claim.ts";
-import { afterCheckpoint, sectionBase } from "./shards.ts";
+import { afterCheckpoint, readClaims, sectionBase } from "./shards.ts";
 
 /** What the giver's checkpoint in force holds of a shard. */
 export interface SectionInForce {
@@ -44,7 +44,7 @@ export async function handOver(
 /**
  * Changes the claims of shards whose hand-over was refused, so that no late copy of it can land; they are then loaded as
  * any claim is.
- * @returns shards whose claim had changed before: they belong to whom it names
+ * @returns shards whose claim is another than the one that was to be given, as was read from the store
  * @throws SessionFencedError when the own session is gone
  */
 export async function takeBack(
@@ -52,8 +52,24 @@ export async function takeBack(
   shards: readonly GivenShard[],
   { signal }: { readonly signal: AbortSignal },
 ): Promise<readonly number[]> {
-  const planned = shards.map((shard) => plannedClaim(shard, giver.sessionId, giver.sessionId));
-  return (await writeClaims(giver, planned, { signal })).lost;
+  const gone: number[] = [];
+  let mine = shards;
+  while (mine.length > 0) {
+    const planned = mine.map((shard) => plannedClaim(shard, giver.sessionId, giver.sessionId));
+    const lost = new Set((await writeClaims(giver, planned, { signal })).lost);
+    if (lost.size === 0) break;
+    // That a claim has changed does not say by whom: a copy of an own transaction may have landed.
+    const { claims } = await readClaims(giver.components, { signal });
+    const changed = mine.filter(({ stored }) => lost.has(stored.shard));
+    mine = changed.flatMap((shard) => {
+      const stored = claims.get(shard.stored.shard);
+      const { sessionId, epoch } = shard.stored.claim;
+      if (stored?.claim.sessionId === sessionId && stored.claim.epoch === epoch) return [{ ...shard, stored }];
+      gone.push(shard.stored.shard);
+      return [];
+    });
+  }
+  return gone;
 }
 
 function plannedClaim(shard: GivenShard, giver: SessionId, to: SessionId): PlannedClaim {

@@ -163,6 +163,9 @@ export class SessionLog {
     for (const shardLog of shardLogs) {
       for (const partition of shardLog.partitions.values()) await untilCommitted(partition, signal);
     }
+    // A checkpoint in force may still be rewriting these claims; from the next one on they are left alone.
+    await this.#checkpointing;
+    signal.throwIfAborted();
     const isMissing = (shardLog: ShardLog) => !shardLog.isEmpty && !this.#checkpointer.sectionInForce(shardLog);
     // A checkpoint under way may have been taken before the last commit; the one after it was not.
     while (shardLogs.some(isMissing)) {

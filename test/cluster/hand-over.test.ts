@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { type GivenShard, handOver, takeBack } from "../../src/cluster/hand-over.ts";
 import type { Session } from "../../src/cluster/session.ts";
-import type { StoredClaim } from "../../src/cluster/shard-claim.ts";
-import { claimShards, readClaims } from "../../src/cluster/shards.ts";
+import type { PrevTerm, StoredClaim } from "../../src/cluster/shard-claim.ts";
+import { claimShards, readClaims, rewriteClaims } from "../../src/cluster/shards.ts";
 import { World } from "./world.ts";
 
 /** Two sessions, the first of which owns shards 1 to 3. */
@@ -20,6 +20,10 @@ async function twoSessions() {
 function given(stored: StoredClaim, n: number, lowestPendingN: number | undefined): GivenShard {
   const place = { objectKey: "ckpt/x/4", position: 100, length: 20, lowestPendingN };
   return { stored, section: { place, n, coveredN: () => 0, lowestPendingN: () => lowestPendingN } };
+}
+
+function term(sessionId: string): PrevTerm {
+  return { sessionId, epoch: 1, from: 1, to: 2 };
 }
 
 function empty(stored: StoredClaim): GivenShard {
@@ -81,6 +85,18 @@ describe("a hand-over", () => {
     await give(world, giver, shards.slice(0, 1), receiver);
     expect(await world.settled(takeBack(giver, shards, world))).toEqual([1]);
     expect(await ownersOf(world)).toEqual([receiver.sessionId, giver.sessionId, giver.sessionId]);
+  });
+
+  it("takes back what the giver itself had changed meanwhile", async () => {
+    const { world, giver, receiver, claimed } = await twoSessions();
+    const changed = claimed.map((stored) => ({ ...stored, claim: { ...stored.claim, prev: [term(giver.sessionId)] } }));
+    await world.settled(rewriteClaims(giver, changed.slice(0, 2), world));
+    const shards = claimed.map((stored) => given(stored, 9, undefined));
+    await give(world, giver, shards.slice(2), receiver);
+    expect(await world.settled(takeBack(giver, shards, world))).toEqual([3]);
+    const { claims } = await readClaims(world.components, world);
+    expect([1, 2].map((shard) => claims.get(shard)?.claim.epoch)).toEqual([2, 2]);
+    expect(await ownersOf(world)).toEqual([giver.sessionId, giver.sessionId, receiver.sessionId]);
   });
 
   it("writes nothing once the giver's session is gone", async () => {

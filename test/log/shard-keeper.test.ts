@@ -2,7 +2,9 @@
 import { expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ownerFor, SHARD_COUNT, shardOf } from "../../src/cluster/placement.ts";
+import { sleep } from "../../src/host/clock.ts";
 import { errorCodeOf } from "../../src/kafka-error.ts";
+import type { KeyValueStore, Txn } from "../../src/kv/key-value-store.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
 const PARTITIONS = 24;
@@ -34,6 +36,23 @@ function leader(processes: readonly LogProcess[], name: string, index: number): 
   const found = processes.find(({ brokerId }) => brokerId === owner?.brokerId);
   if (!found) throw new Error(`nobody leads ${name}-${index}`);
   return found;
+}
+
+/** A store in which each transaction is answered after `applied`. */
+function withTxns(kv: KeyValueStore, applied: (txn: Txn) => Promise<void>): KeyValueStore {
+  return {
+    get: (key, options) => kv.get(key, options),
+    range: (prefix, options) => kv.range(prefix, options),
+    watch: (prefix, options) => kv.watch(prefix, options),
+    grantLease: (ttlMs, options) => kv.grantLease(ttlMs, options),
+    keepAlive: (lease, options) => kv.keepAlive(lease, options),
+    revokeLease: (lease, options) => kv.revokeLease(lease, options),
+    txn: async (txn, options) => {
+      const result = await kv.txn(txn, options);
+      await applied(txn);
+      return result;
+    },
+  };
 }
 
 async function appendToAll(processes: readonly LogProcess[], value: string): Promise<void> {
@@ -94,6 +113,32 @@ it("loses nothing when the receiver of a hand-over dies before its first checkpo
   await world.until(() => isPlaced(first, [1]));
   await world.until(() => first.brokerLog.isSettled);
   expect(await valuesOfAll([first])).toEqual(new Set(["0:a,1:b"]));
+});
+
+it("loses nothing when shards are given while a checkpoint rewrites their claims", async () => {
+  const world = new LogWorld();
+  const applied: { txn: (txn: Txn) => Promise<void> } = { txn: () => Promise.resolve() };
+  world.kv = withTxns(world.memoryKv, (txn) => applied.txn(txn));
+  const first = await world.start({ brokerId: 1 });
+  await first.createTopic("orders", PARTITIONS);
+  await appendToAll([first], "a");
+  const second = await world.start({ brokerId: 2 });
+  await world.until(() => isPlaced(first, [1, 2]) && second.brokerLog.isSettled);
+  await appendToAll([first, second], "b");
+  await second.crash();
+  // What the first one then claims it rewrites with its next checkpoint, and here the answer takes its time.
+  let rewriteCount = 0;
+  applied.txn = async ({ compare, then }) => {
+    const isRewrite = compare.filter(({ target }) => target === "create").length === 1;
+    if (!isRewrite || !then[0]?.key.startsWith(world.keys.claims)) return;
+    rewriteCount++;
+    await sleep(world.clock, 2_000, new AbortController().signal);
+  };
+  await world.until(() => rewriteCount > 0);
+  const again = await world.start({ brokerId: 2 });
+  await world.until(() => isPlaced(first, [1, 2]) && again.brokerLog.isSettled);
+  await appendToAll([first, again], "c");
+  expect(await valuesOfAll([first, again])).toEqual(new Set(["0:a,1:b,2:c"]));
 });
 
 it("drains a broker before its stop: every shard is served elsewhere while it still answers", async () => {
