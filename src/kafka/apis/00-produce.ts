@@ -93,7 +93,7 @@ function appendTopic(topicRequest: TopicRequest, outcomes: ProduceOutcomes): voi
   for (const partition of topicRequest.partitionData) append(partition, { topic, rules, outcomes });
 }
 
-/** Everything up to the append runs before this function returns. */
+/** Everything up to the append runs before this function returns; a fatal refusal is told later. */
 function append(
   request: PartitionRequest,
   { topic, rules, outcomes }: { topic: Topic; rules: ProduceRules; outcomes: ProduceOutcomes },
@@ -105,8 +105,26 @@ function append(
     const batch = readBatch(request, rules, context.apiVersion);
     log.appendFor(waiter, batch, rules.timestampType === "LogAppendTime" ? rules.nowMs : undefined);
   } catch (error) {
-    waiter.ended(refused(error));
+    endRefused(waiter, refused(error), broker);
   }
+}
+
+/** What makes a producer fail a batch for good, or begin a new epoch. */
+const fatalCodes: ReadonlySet<number> = new Set([
+  ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCode.INVALID_PRODUCER_EPOCH,
+]);
+
+/** A broker that is no longer the leader knows older sequences than the one that is: a fatal answer needs a proof. */
+function endRefused(waiter: AppendWaiter, error: KafkaError, { brokerLog }: BrokerServices): void {
+  if (!fatalCodes.has(error.code)) {
+    waiter.ended(error);
+    return;
+  }
+  brokerLog.confirmSession().then(
+    () => waiter.ended(error),
+    (unproven: unknown) => waiter.ended(refused(unproven)),
+  );
 }
 
 function readBatch(request: PartitionRequest, rules: ProduceRules, apiVersion: number): RecordBatchView {

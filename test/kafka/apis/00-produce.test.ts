@@ -1,7 +1,10 @@
 // Produce as clients see it, at every version: rows of the acceptance list as sentences.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ErrorCode } from "../../../generated/kafka/error-codes.ts";
+import type { KeyValueStore } from "../../../src/kv/key-value-store.ts";
+import { MemoryKeyValueStore } from "../../../src/kv/memory.ts";
 import { Compression } from "../../../src/records/compression.ts";
+import type { SimClock } from "../../sim/sim-clock.ts";
 import { apis, BrokerWorld, batchOf, messageSetOf, produceOf, type TestClient, versionsOf } from "../broker-world.ts";
 
 let world: BrokerWorld;
@@ -18,6 +21,22 @@ beforeAll(async () => {
   await client.createTopic("strict", 1, { "message.timestamp.after.max.ms": "1000" });
 });
 afterAll(() => world.stop());
+
+/** A store that shows no session to who asks for one, once `isHiding`. */
+function hidingSessions(kv: MemoryKeyValueStore, isHiding: () => boolean): KeyValueStore {
+  return {
+    get: async (key, options) => {
+      const found = await kv.get(key, options);
+      return isHiding() && key.includes("/s/") ? { ...found, entry: undefined } : found;
+    },
+    range: (prefix, options) => kv.range(prefix, options),
+    txn: (txn, options) => kv.txn(txn, options),
+    watch: (prefix, options) => kv.watch(prefix, options),
+    grantLease: (ttlMs, options) => kv.grantLease(ttlMs, options),
+    keepAlive: (lease, options) => kv.keepAlive(lease, options),
+    revokeLease: (lease, options) => kv.revokeLease(lease, options),
+  };
+}
 
 /** What a producer of `version` would send. */
 function bytesFor(version: number, values: readonly string[]): Uint8Array {
@@ -135,6 +154,23 @@ describe("Produce", () => {
     const gap = batchOf(["d"], { producerId, producerEpoch: 0, baseSequence: 9 });
     const refused = await client.produce({ topic: "orders", partition: 1 }, gap);
     expect(refused.errorCode).toBe(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER);
+  });
+
+  it("refuses a gap for good only as long as its session is proven", async () => {
+    let isFenced = false;
+    const kv = (clock: SimClock) => hidingSessions(new MemoryKeyValueStore({ clock }), () => isFenced);
+    const stale = await BrokerWorld.start({}, { kv });
+    const producer = await stale.connect();
+    await producer.createTopic("orders", 1);
+    const { producerId } = await producer.call(apis.initProducerId, 4, initOf());
+    const first = batchOf(["a"], { producerId, producerEpoch: 0, baseSequence: 0 });
+    expect((await producer.produce({ topic: "orders" }, first)).errorCode).toBe(0);
+    isFenced = true;
+    // Its successor may have taken what came between.
+    const next = batchOf(["c"], { producerId, producerEpoch: 0, baseSequence: 2 });
+    const refused = await producer.produce({ topic: "orders" }, next);
+    expect(refused.errorCode).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER);
+    await stale.stop();
   });
 
   it("gives pipelined batches of one connection offsets in the order of their arrival", async () => {
