@@ -144,19 +144,33 @@ export class BrokerLink {
 
   async #refresh(): Promise<MetadataResponse | undefined> {
     const client = await orUndefined(this.open());
-    if (!client) return undefined;
+    const response = client && (await this.#ask(client));
+    if (response) this.#learn(response);
+    return response;
+  }
+
+  /** Asks every broker for the topics, so that what each says of them is judged. */
+  async askAll(): Promise<void> {
+    if (this.#world.hasOneBroker) return;
+    const addresses = (await this.refresh())?.brokers ?? [];
+    const asked = addresses.map(async (address) => {
+      const client = await orUndefined(this.to(address));
+      if (client) await this.#ask(client);
+    });
+    await Promise.all(asked);
+  }
+
+  async #ask(client: KafkaClient): Promise<MetadataResponse | undefined> {
     const topics = this.#topics.map((name) => createMetadataRequestTopic({ name }));
     const request = createMetadataRequest({ topics, allowAutoTopicCreation: false });
     const api = { ...clientApis.metadata, version: METADATA_VERSION };
     const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
     const response = await orUndefined(client.request(api, request));
-    if (!response) return undefined;
     const { told, topics: stored } = this.#world.oracle;
-    for (const { name, topicId, errorCode } of response.topics) {
+    for (const { name, topicId, errorCode } of response?.topics ?? []) {
       if (UNKNOWN_CODES.includes(errorCode)) told.checkCode(stored.get(name ?? "")?.topicId ?? "", errorCode, from);
       else told.checkNamed(topicId, from);
     }
-    this.#learn(response);
     return response;
   }
 

@@ -75,7 +75,7 @@ export class ClaimOracle {
     const isAlive = before !== undefined && this.#oracle.liveSessions.has(before.sessionId);
     const writers = [writerOf(before && isAlive ? before.sessionId : claim.sessionId)];
     this.#ledger.check("I5 a claim is written by its living owner or by who takes it", writers.includes(writer), () => {
-      return `${writer} gave shard ${shard} of ${before?.sessionId} to ${claim.sessionId}, which is of ${writers}`;
+      return `${writer} gave shard ${shard} of ${before?.sessionId} to ${claim.sessionId}, which is of ${writers.join()}`;
     });
   }
 

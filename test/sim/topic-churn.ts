@@ -14,12 +14,14 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
   const { topicChurnEveryMs } = world.environment;
   const random = world.random.split("churn");
   const link = new BrokerLink(world, "churn admin");
+  const witness = new BrokerLink(world, "churn witness", [CHURN_TOPIC]);
   while (world.isProducing()) {
     const topicId = await createTopic(world, {
       name: CHURN_TOPIC,
       numPartitions: 1,
       configs: world.swarm.hasAppendTimes ? { "message.timestamp.type": "LogAppendTime" } : {},
     });
+    await witness.askAll();
     created(topicId);
     await pause(world, random, topicChurnEveryMs);
     if (!world.isProducing()) break;
@@ -34,6 +36,7 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
       if (answer?.errorCode === 0) {
         world.ledger.check("I15 a deleted topic is gone", isGone, () => CHURN_TOPIC);
         world.oracle.told.tellGone(topicId);
+        await witness.askAll();
       }
       if (isGone) break;
       await pause(world, random, 200);
@@ -41,4 +44,5 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
     await pause(world, random, 500);
   }
   link.close();
+  witness.close();
 }
