@@ -6,8 +6,10 @@ import { embeddedLogSettings, type LogSettings } from "../log/log-settings.ts";
 
 /** Settings of one broker. */
 export interface BrokerSettings {
-  /** Names the keys in the metadata store and the prefix in the object store. */
+  /** Names the keys in the metadata store. */
   readonly clusterName: string;
+  /** What the keys of all objects begin with, the cluster's name unless told. */
+  readonly objectPrefix?: string;
   /** Node id in the Kafka protocol, 0 to 2^31 - 1. */
   readonly brokerId: number;
   readonly version: string;
@@ -37,10 +39,10 @@ export const embeddedBrokerSettings = {
   version: "0.1.0",
   rack: "",
   requestBudgetBytes: 256 * 1024 * 1024,
-  // All three end before Kubernetes' default grace of 30 s does.
-  drainTimeoutMs: 8_000,
-  stopGraceMs: 5_000,
-  stopTimeoutMs: 10_000,
+  // 25 s together: within the 30 s that Kubernetes gives.
+  drainTimeoutMs: 6_000,
+  stopGraceMs: 4_000,
+  stopTimeoutMs: 15_000,
   kafka: defaultKafkaSettings,
   group: defaultGroupSettings,
   log: embeddedLogSettings,

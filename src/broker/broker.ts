@@ -5,7 +5,6 @@ import { ImageBarrier } from "../cluster/image-barrier.ts";
 import { ImageFeed } from "../cluster/image-feed.ts";
 import { ClusterKeys } from "../cluster/keys.ts";
 import { PeerWatch } from "../cluster/peer-watch.ts";
-import { noPeers } from "../cluster/peers.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import type { Registration } from "../cluster/session.ts";
 import { Topics, type TopicsOptions } from "../cluster/topics.ts";
@@ -122,9 +121,9 @@ export class Broker {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { clock, log, metrics, store } = this.#components;
+    const { log, metrics, store } = this.#components;
     const cluster = this.#cluster;
-    const objectKeys = new ObjectKeys(this.#settings.clusterName);
+    const objectKeys = new ObjectKeys(this.#settings.objectPrefix ?? this.#settings.clusterName);
     const { clusterId } = await guardCluster({ cluster, store, objectKeys, signal });
     const feed = new ImageFeed(cluster, { clusterId, onFailure: (error) => this.#fail(error) });
     await aborted(feed.start({ signal: this.#tasks.signal }), signal);
@@ -139,6 +138,7 @@ export class Broker {
     const registration = await this.#registration(server.address, feed);
     const settings = this.#settings.log;
     const onBug = (error: unknown) => this.#onBug(error);
+    const peers = this.#components.control?.peers;
     const brokerLog = new BrokerLog({
       cluster,
       feed,
@@ -147,7 +147,7 @@ export class Broker {
       metrics,
       settings,
       registration,
-      peers: this.#components.control?.peers ?? noPeers,
+      peers,
       onBug,
     });
     this.#brokerLog = brokerLog;
@@ -156,40 +156,29 @@ export class Broker {
     });
     this.#sessions = brokerLog.run(this.#logLife.signal).catch((error: unknown) => this.#fail(error));
     await aborted(served, signal);
-    const { random } = this.#components;
+    startDispatch(this.#newDispatcher(feed, brokerLog, registration.process));
+    log.info("broker serves", { broker: this.#settings.brokerId, ...server.address, cluster: clusterId });
+  }
+
+  /** What answers requests, with the coordinators that stand on the log. */
+  #newDispatcher(feed: ImageFeed, brokerLog: BrokerLog, process: string): Dispatcher {
+    const { clock, random, log, metrics } = this.#components;
     const { kafka, group, brokerId } = this.#settings;
-    const topics = new Topics(cluster, feed, this.#joinPeers(feed, registration.process));
-    const groups = new GroupCoordinator({
-      clock,
-      random,
-      log,
-      metrics,
-      settings: group,
-      brokerId,
-      brokerLog,
-      feed,
-      topics,
-      onBug,
-    });
+    const shared = { clock, random, log, metrics, brokerId, brokerLog };
+    const topics = new Topics(this.#cluster, feed, this.#joinPeers(feed, process));
+    const onBug = (error: unknown) => this.#onBug(error);
+    const groups = new GroupCoordinator({ ...shared, settings: group, feed, topics, onBug });
     this.#groups = groups;
-    startDispatch(
-      new Dispatcher(handlers, {
-        clock,
-        random,
-        log,
-        metrics,
-        settings: kafka,
-        brokerId,
-        image: () => feed.current,
-        topics,
-        producerIds: new ProducerIds(cluster, { signal: this.#tasks.signal }),
-        brokerLog,
-        groups,
-        fetchSessions: new FetchSessions(this.#components, kafka),
-        supportedApis: supportedApisOf(handlers),
-      }),
-    );
-    log.info("broker serves", { broker: brokerId, ...server.address, cluster: clusterId });
+    return new Dispatcher(handlers, {
+      ...shared,
+      settings: kafka,
+      image: () => feed.current,
+      topics,
+      producerIds: new ProducerIds(this.#cluster, { signal: this.#tasks.signal }),
+      groups,
+      fetchSessions: new FetchSessions(this.#components, kafka),
+      supportedApis: supportedApisOf(handlers),
+    });
   }
 
   #listen(dispatcher: Promise<Dispatcher>): Promise<KafkaServer> {

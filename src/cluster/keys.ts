@@ -86,6 +86,11 @@ export class ClusterKeys {
     this.#prefix = `/kafscale/${clusterName}/`;
   }
 
+  /** What every key of the cluster begins with. */
+  get prefix(): string {
+    return this.#prefix;
+  }
+
   /** The identity of the cluster. */
   get cluster(): string {
     return `${this.#prefix}cluster`;

@@ -59,9 +59,3 @@ export class PeerError extends Error {
     this.kind = kind;
   }
 }
-
-/** The calls of a broker that reaches nobody. */
-export const noPeers: Peers = {
-  probe: ({ brokerId }) => Promise.reject(new PeerError("unavailable", `there is no way to broker ${brokerId}`)),
-  waitForImage: ({ brokerId }) => Promise.reject(new PeerError("unavailable", `there is no way to broker ${brokerId}`)),
-};

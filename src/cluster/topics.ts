@@ -263,16 +263,23 @@ function topicOf({
   return { topicId, partitionCount, configs };
 }
 
-/** Every topic, by a linearizable read: what is missing here and was known before is deleted for certain. */
+/**
+ * Every topic, by a linearizable read: what is missing here and was known before is deleted for certain. `revision` is
+ * that of the last change of any of them.
+ */
 export async function readTopics(
   components: ClusterComponents,
   { signal }: { readonly signal: AbortSignal },
-): Promise<readonly Topic[]> {
+): Promise<{ readonly topics: readonly Topic[]; readonly revision: Revision }> {
   const { kv, keys } = components;
   const { entries } = await untilAnswered(components, { what: "range of topics", signal }, (call) =>
     kv.range(keys.topics, { signal: call }),
   );
-  return entries.map((entry) => topicFromEntry(keys.topicOf(entry.key), entry));
+  const { entry: deletion } = await untilAnswered(components, { what: "read of the last deletion", signal }, (call) =>
+    kv.get(keys.topicDeletions, { signal: call }),
+  );
+  const topics = entries.map((entry) => topicFromEntry(keys.topicOf(entry.key), entry));
+  return { topics, revision: Math.max(deletion?.modRevision ?? 0, ...entries.map(({ modRevision }) => modRevision)) };
 }
 
 function requireTarget(name: string, target: TopicTarget, entry: KeyValue | undefined): KeyValue {

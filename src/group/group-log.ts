@@ -8,6 +8,8 @@ import type { TopicId } from "../topic-partition.ts";
 export interface GroupPartitionLog {
   /** Resolves after the commit of the batch; rejects with KafkaError. Batches commit in the order of the calls. */
   append(batch: RecordBatchView): Promise<unknown>;
+  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER when the leadership has ended or its liveness is unproven for too long */
+  requireReadable(): void;
   /** Calls `wake` after commits, and when the log is no longer led here. Returns what ends that. */
   subscribe(wake: () => void): () => void;
   /** The newest committed record per key. */

@@ -27,6 +27,8 @@ export interface MailboxParts {
   readonly settings: GroupSettings;
   /** Keeps records of the group; resolves when they are committed, rejects with KafkaError. */
   append(records: readonly GroupRecord[]): Promise<void>;
+  /** @throws KafkaError when this broker cannot prove that it coordinates the group still */
+  requireProven(): void;
   /** Nothing of the group is left here: no state, nobody waiting, nothing on its way. `hasFailed`: read it anew. */
   onVacant(hasFailed: boolean): void;
   /** Hears of a write that failed by a bug, whether or not somebody waits for it. */
@@ -141,12 +143,26 @@ export class GroupMailbox {
     const waiter = this.#waiters.get(requestId);
     invariant(waiter, `request ${requestId} of group ${this.#groupId} was answered twice`);
     this.#waiters.delete(requestId);
-    if (!this.#committed) waiter.resolve(reply);
-    else
-      this.#committed.then(
-        () => waiter.resolve(reply),
-        (error: unknown) => waiter.reject(this.#refusalOf(error)),
-      );
+    if (!this.#committed) {
+      this.#answer(waiter, reply);
+      return;
+    }
+    // A commit is its own proof: what it says is true whoever coordinates the group afterwards.
+    this.#committed.then(
+      () => waiter.resolve(reply),
+      (error: unknown) => waiter.reject(this.#refusalOf(error)),
+    );
+  }
+
+  /** Without a commit a stale coordinator could tell old things for as long as it does not know of its successor. */
+  #answer(waiter: Waiter, reply: GroupReply): void {
+    try {
+      this.#parts.requireProven();
+    } catch (error) {
+      waiter.reject(this.#refusalOf(error));
+      return;
+    }
+    waiter.resolve(reply);
   }
 
   /** Each write is committed only with all before it: a reply that saw the later state saw the earlier one too. */
@@ -168,10 +184,10 @@ export class GroupMailbox {
     appended.then(settle, settle);
   }
 
-  /** What clients hear when a write failed. A bug stays one. */
+  /** What clients hear when a write or a proof failed. A bug stays one. */
   #refusalOf(error: unknown): unknown {
     if (!(error instanceof KafkaError)) return error;
-    return new KafkaError(coordinatorCode(error.code), `a write of group ${this.#groupId} failed`, { cause: error });
+    return new KafkaError(coordinatorCode(error.code), `group ${this.#groupId}: ${error.message}`, { cause: error });
   }
 
   #leaveIfVacant(): void {

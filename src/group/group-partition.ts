@@ -98,6 +98,7 @@ export class GroupPartition {
       clock: this.#parts.clock,
       settings: this.#parts.settings,
       append: (records) => this.#append(groupId, records),
+      requireProven: () => this.log.requireReadable(),
       onBug: (error) => {
         this.#parts.log.error("a write of a group met a bug", { group: groupId, error });
         this.#parts.onBug(error);

@@ -102,6 +102,12 @@ export class EtcdEndpoint {
     return this.#ready;
   }
 
+  /** Lets the next call log in again. */
+  forgetLogin(): void {
+    this.#token = undefined;
+    this.#ready = undefined;
+  }
+
   /** The deadline of a call that begins now. */
   deadline(): { readonly deadline: number } {
     return { deadline: this.#options.clock.wallMs() + (this.#options.callTimeoutMs ?? CALL_TIMEOUT_MS) };
@@ -167,10 +173,7 @@ export class EtcdEndpoint {
 
   #isRefused({ code, details }: { code: status; details: string }, token: string | undefined): boolean {
     if (code === status.OK || this.#login() === undefined || !isLoginRefusal(details)) return false;
-    if (token === this.#token) {
-      this.#token = undefined;
-      this.#ready = undefined;
-    }
+    if (token === this.#token) this.forgetLogin();
     return true;
   }
 }

@@ -55,6 +55,7 @@ const refusals: readonly (readonly [text: string, meaning: Meaning])[] = [
     },
   ],
   [LOGIN_REFUSED, { kind: "unavailable" }],
+  ["invalid auth token", { kind: "unavailable" }],
   ["revision of auth store is old", { kind: "unavailable" }],
   ...neverSent.map((text) => [text, { kind: "unavailable" }] as const),
 ];

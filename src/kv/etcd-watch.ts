@@ -4,7 +4,7 @@
 import type { IDuplexStream, IWatchRequest, IWatchResponse } from "etcd3";
 import type { Clock } from "../host/clock.ts";
 import type { EtcdEndpoint, EtcdEndpoints } from "./etcd-endpoints.ts";
-import { etcdFailure } from "./etcd-failure.ts";
+import { etcdFailure, isLoginRefusal } from "./etcd-failure.ts";
 import { keyRange, toRevision, toWatchBatch } from "./etcd-messages.ts";
 import { type KvCallOptions, KvError, type Revision, type WatchBatch } from "./key-value-store.ts";
 
@@ -42,6 +42,7 @@ export class EtcdWatch implements AsyncIterableIterator<WatchBatch> {
   /** What the stream has to have covered at the next check. */
   #expected: Revision | undefined;
   #coveredAtCheck: Revision | undefined;
+  #isLoginRenewed = false;
   #cancelTimer: () => void = () => {};
   #wake: () => void = () => {};
   #state: "new" | "open" | "over" = "new";
@@ -127,10 +128,13 @@ export class EtcdWatch implements AsyncIterableIterator<WatchBatch> {
     this.#endpoint = endpoint;
     if (this.#state === "over") return;
     const stream = (await endpoint.watch.watch()) as WatchStream;
+    const whileInUse = (act: () => void) => {
+      if (stream === this.#stream) act();
+    };
     stream
-      .on("data", (response) => this.#receive(response))
-      .on("error", (error) => this.#break(etcdFailure(error, this.#what)))
-      .on("end", () => this.#break(new KvError("unknown", `${this.#what} was ended by etcd`)));
+      .on("data", (response) => whileInUse(() => this.#receive(response)))
+      .on("error", (error) => whileInUse(() => this.#break(etcdFailure(error, this.#what))))
+      .on("end", () => whileInUse(() => this.#break(new KvError("unknown", `${this.#what} was ended by etcd`))));
     if (this.#isOver()) {
       stream.cancel();
       return;
@@ -151,7 +155,8 @@ export class EtcdWatch implements AsyncIterableIterator<WatchBatch> {
     const revision = toRevision(response.header.revision);
     this.#parts.endpoints.sawRevision(revision);
     if (response.canceled) {
-      this.#break(this.#cancellation(response));
+      if (isLoginRefusal(response.cancel_reason) && !this.#isLoginRenewed) this.#renewLogin();
+      else this.#break(this.#cancellation(response));
       return;
     }
     if (response.created) {
@@ -165,6 +170,16 @@ export class EtcdWatch implements AsyncIterableIterator<WatchBatch> {
     this.#queue.push(batch);
     if (this.#queue.length >= QUEUED_BATCHES_MAX) this.#stream?.pause();
     this.#wake();
+  }
+
+  /** Opens another stream under a fresh login, once: the one that was refused has shown nothing yet. */
+  #renewLogin(): void {
+    this.#isLoginRenewed = true;
+    this.#endpoint?.forgetLogin();
+    const refused = this.#stream;
+    this.#stream = undefined;
+    refused?.cancel();
+    this.#connect().catch((error: unknown) => this.#break(etcdFailure(error, this.#what)));
   }
 
   #cancellation({ compact_revision: compacted, cancel_reason: reason }: IWatchResponse): KvError {

@@ -5,6 +5,7 @@ import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
 import { type Registration, Session } from "../cluster/session.ts";
+import { readTopics } from "../cluster/topics.ts";
 import { longLivedController } from "../host/abort.ts";
 import { sleep, withDeadline } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
@@ -17,9 +18,10 @@ import { loadCheckpoint } from "./checkpoint-facts.ts";
 import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
+import type { TopicFacts } from "./recovery.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
-import { probeStore } from "./store-probe.ts";
+import { probeStore, type StoreProbe } from "./store-probe.ts";
 import { WalReader } from "./wal-reader.ts";
 import { WalWriter } from "./wal-writer.ts";
 
@@ -32,9 +34,10 @@ export interface BrokerLogComponents {
   readonly metrics: Metrics;
   readonly settings: LogSettings;
   readonly registration: Registration;
-  readonly peers: Peers;
   /** Told at once of a broken invariant, also of one that shows after its session has ended. */
   readonly onBug: (error: unknown) => void;
+  /** Undefined for a broker that is alone: it gives no shard away. */
+  readonly peers: Peers | undefined;
 }
 
 /** Longest pause before a broker whose session died registers again, in milliseconds. */
@@ -115,7 +118,9 @@ export class BrokerLog {
     throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "this broker cannot prove that its session lives");
   }
 
-  /** Calls `changed` when a session begins to serve and when it has loaded more: coordinators then load what they lead. */
+  /**
+   * Calls `changed` when a session begins to serve, and when it has loaded more: coordinators then load what they lead.
+   */
   onServing(changed: () => void): () => void {
     this.#onServing.add(changed);
     return () => this.#onServing.delete(changed);
@@ -142,12 +147,11 @@ export class BrokerLog {
 
   /** One session from its registration to its end; whether it came to serve. */
   async #runSession(signal: AbortSignal): Promise<boolean> {
-    const { cluster, registration, store, objectKeys, onBug } = this.#parts;
+    const { cluster, registration, onBug } = this.#parts;
     const { log } = cluster;
     let sessionLog: SessionLog;
     try {
-      const key = objectKeys.probe(registration.brokerId);
-      await probeStore({ store, clock: this.#clock, key, random: cluster.random, signal });
+      await probeStore(this.#storeProbe(signal));
       const session = await Session.register(cluster, registration, { signal, life: this.#life.signal, onBug });
       this.#sessionCount++;
       sessionLog = this.#newSessionLog(session);
@@ -166,6 +170,12 @@ export class BrokerLog {
       reason: String(sessionLog.session.signal.reason),
     });
     return served;
+  }
+
+  #storeProbe(signal: AbortSignal): StoreProbe {
+    const { cluster, registration, store, objectKeys } = this.#parts;
+    const key = objectKeys.probe(registration.brokerId);
+    return { store, clock: this.#clock, key, random: cluster.random, signal };
   }
 
   /** Until the end of a session is known. A broker that stops does not wait for long: the lease runs out by itself. */
@@ -202,36 +212,53 @@ export class BrokerLog {
       walWriter: this.#walWriter,
       walReader: this.#walReader,
       settings,
+      readTopicFacts: (signal) => readTopicFacts(cluster, feed, signal),
     });
   }
 
-  #newKeeper(sessionLog: SessionLog): ShardKeeper {
+  #newKeeper(sessionLog: SessionLog, onLoaded: () => void): ShardKeeper {
     const { feed, peers, objectKeys } = this.#parts;
     const load = (sessionId: string, objectKey: string, { signal }: { signal: AbortSignal }) =>
       loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal });
-    const onLoaded = () => {
-      // Until the session serves there is nobody to tell.
-      if (this.#serving === sessionLog) this.#tellServing();
-    };
-    return new ShardKeeper({ sessionLog, feed, peers, loadCheckpoint: load, onLoaded });
+    const storeProbe = (signal: AbortSignal) => this.#storeProbe(signal);
+    return new ShardKeeper({ sessionLog, feed, peers, loadCheckpoint: load, storeProbe, onLoaded });
   }
 
   #tellServing(): void {
     for (const changed of this.#onServing) changed();
   }
 
+  /** One session to the end of its work; whether it came to serve. */
   async #serve(sessionLog: SessionLog, signal: AbortSignal): Promise<boolean> {
+    // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
+    const deletions = this.#followDeletions(sessionLog);
+    const unfollow = endWhenFenced(sessionLog.session, this.#parts.feed);
+    try {
+      const served = await this.#serveUntilEnd(sessionLog, { signal, dropDeleted: deletions.drop });
+      if (!sessionLog.session.signal.aborted) await this.#endInOrder(sessionLog);
+      return served;
+    } finally {
+      deletions.end();
+      unfollow();
+    }
+  }
+
+  async #serveUntilEnd(
+    sessionLog: SessionLog,
+    { signal, dropDeleted }: { readonly signal: AbortSignal; readonly dropDeleted: () => void },
+  ): Promise<boolean> {
     const { session } = sessionLog;
     const { log } = this.#parts.cluster;
-    const keeper = this.#newKeeper(sessionLog);
-    let served = false;
-    // From before the claims: a topic that recovery found alive and that is deleted now must not be missed.
-    const unfollow = [this.#followDeletions(sessionLog), endWhenFenced(session, this.#parts.feed)];
+    const keeper = this.#newKeeper(sessionLog, () => {
+      // What was deleted while the shards loaded found nothing to drop.
+      dropDeleted();
+      // Until the session serves there is nobody to tell.
+      if (this.#serving === sessionLog) this.#tellServing();
+    });
     try {
       await keeper.start(AbortSignal.any([session.signal, signal]));
       this.#serving = sessionLog;
       this.#keeper = keeper;
-      served = true;
       log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });
       this.#tellServing();
       await this.#untilEnd(session, signal);
@@ -241,17 +268,17 @@ export class BrokerLog {
         log.warn("session gives up", { session: session.sessionId, error });
         session.die(error instanceof Error ? error : String(error));
       }
-    } finally {
-      for (const end of unfollow) end();
     }
     this.#keeper = null;
     await keeper.stop();
-    if (!session.signal.aborted) await this.#endInOrder(sessionLog);
-    return served;
+    return this.#serving === sessionLog;
   }
 
-  /** Drops the logs of topics whose deletion the image shows: it knew them and now does not, which is proof. */
-  #followDeletions(sessionLog: SessionLog): () => void {
+  /**
+   * Drops the logs of topics whose deletion the image shows: it knew them and now does not, which is proof. `drop` is to
+   * be called when shards have loaded.
+   */
+  #followDeletions(sessionLog: SessionLog): { readonly drop: () => void; readonly end: () => void } {
     const gone = new Set<TopicId>();
     let cancelRetry: (() => void) | null = null;
     const drop = () => {
@@ -266,10 +293,11 @@ export class BrokerLog {
       for (const { topicId } of previous.topics()) if (!image.topicById(topicId)) gone.add(topicId);
       if (gone.size > 0) drop();
     });
-    return () => {
+    const end = () => {
       unsubscribe();
       cancelRetry?.();
     };
+    return { drop, end };
   }
 
   /** Until the session or the broker ends. */
@@ -298,4 +326,16 @@ export class BrokerLog {
     }
     session.die("the broker stops");
   }
+}
+
+/** After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag. */
+async function readTopicFacts(cluster: ClusterComponents, feed: ImageFeed, signal: AbortSignal): Promise<TopicFacts> {
+  const { topics, revision } = await readTopics(cluster, { signal });
+  // Who was told of a change of topics must not hear the opposite from an owner that has just begun.
+  await feed.waitFor("topics", revision, { signal });
+  const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
+  return {
+    isAlive: (topicId) => byId.has(topicId),
+    isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
+  };
 }

@@ -1,4 +1,5 @@
 // Bounds and waits of the log. Plain numbers; every default says where it comes from.
+import type { ColdReadSettings } from "./cold-reads.ts";
 import type { PutBudgetSettings } from "./put-budget.ts";
 
 const KIB = 1024;
@@ -30,6 +31,7 @@ export interface LogSettings {
   readonly readCacheBytes: number;
   /** Bytes of older extents that may be on their way from the store at the same time. */
   readonly readsInFlightBytes: number;
+  readonly coldReads: ColdReadSettings;
   readonly checkpointIntervalMs: number;
   readonly checkpointFlushes: number;
   readonly checkpointFooterBytes: number;
@@ -52,6 +54,14 @@ export const embeddedLogSettings: LogSettings = {
   tailBytes: 64 * MIB,
   readCacheBytes: 32 * MIB,
   readsInFlightBytes: 64 * MIB,
+  // A GET costs no more than its bytes here, and nothing is gained by a second one.
+  coldReads: {
+    chunkBytes: 0,
+    getsInFlightMax: 1_024,
+    bytesPerSecond: 0,
+    hedgeMsMin: Number.POSITIVE_INFINITY,
+    readAheadBytes: 0,
+  },
   checkpointIntervalMs: 5_000,
   // At most this many footers are read back at a start: one file each, so that a start stays within two seconds.
   checkpointFlushes: 2_048,

@@ -29,8 +29,11 @@ export interface PartitionTerm {
   requireReadable(): void;
   /** Puts an item into the open flush. */
   enqueue(item: PendingItem): void;
-  /** The bytes of an extent, from a cache or the object store, checked against its CRC. */
-  readExtent(extent: Extent, signal: AbortSignal): Promise<Uint8Array>;
+  /**
+   * The bytes of an extent, from a cache or the object store, checked against its CRC.
+   * @param following the extents after it, for a reader who will go on; looked at before this returns
+   */
+  readExtent(extent: Extent, signal: AbortSignal, following?: Iterable<Extent>): Promise<Uint8Array>;
   monotonicMs(): number;
 }
 
@@ -220,7 +223,7 @@ export class PartitionLog {
       const extent = this.extents.all[this.extents.indexOf(next)];
       if (!extent || (parts.length > 0 && extent.baseOffset !== next)) break;
       if (!extent.tailBytes && parts.length > 0 && ++storeReads > STORE_READS_PER_FETCH) break;
-      const bytes = extent.tailBytes ?? (await this.#term.readExtent(extent, options.signal));
+      const bytes = extent.tailBytes ?? (await this.#readExtent(extent, options.signal));
       const atLeastOneBatch = options.atLeastOneBatch && parts.length === 0;
       const { batches, isToEnd } = cutBatches(bytes, { fromOffset: next, maxBytes, atLeastOneBatch });
       if (batches.length > 0) parts.push(batches);
@@ -230,6 +233,10 @@ export class PartitionLog {
     }
     this.#term.requireReadable();
     return parts;
+  }
+
+  #readExtent(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#term.readExtent(extent, signal, this.extents.from(extent.endOffset));
   }
 
   /** The first record at or after `timestampMs`, by offset; undefined when there is none. */

@@ -38,6 +38,8 @@ export interface SessionLogComponents {
   readonly walWriter: WalWriter;
   readonly walReader: WalReader;
   readonly settings: LogSettings;
+  /** What recovery has to know of topics, by a linearizable read made after the call. */
+  readonly readTopicFacts: (signal: AbortSignal) => Promise<TopicFacts>;
 }
 
 /** Shards recovered at the same time. */
@@ -109,11 +111,8 @@ export class SessionLog {
   /**
    * Recovers claimed shards; a log that an earlier claim left is replaced. Resolves when each is ready or failed; rejects
    * when `signal` aborts, which it does with the session at the latest.
-   * @param topics read from the store after the claims were
    */
-  async load(claims: readonly StoredClaim[], topics: TopicFacts, signal: AbortSignal): Promise<void> {
-    const { walReader, objectKeys, clock } = this.#parts;
-    const recovery = new Recovery({ wal: walReader, objectKeys, clock, topics, signal });
+  async load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
     const waiting: ShardLog[] = [];
     for (const claim of claims) {
       const shardLog = new ShardLog(claim);
@@ -123,6 +122,7 @@ export class SessionLog {
       before?.wake();
       waiting.push(shardLog);
     }
+    const recovery = await this.#newRecovery(signal);
     const worker = async () => {
       for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
         await this.session.watched(this.#load(shardLog, recovery, signal));
@@ -130,6 +130,12 @@ export class SessionLog {
     };
     await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
     if (claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0)) this.#noteChange();
+  }
+
+  /** Knows the topics as of now: what was deleted since the claims must not come back. */
+  async #newRecovery(signal: AbortSignal): Promise<Recovery> {
+    const { walReader, objectKeys, clock, readTopicFacts } = this.#parts;
+    return new Recovery({ wal: walReader, objectKeys, clock, topics: await readTopicFacts(signal), signal });
   }
 
   async #load(shardLog: ShardLog, recovery: Recovery, signal: AbortSignal): Promise<void> {
@@ -230,7 +236,7 @@ export class SessionLog {
         throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
       },
       enqueue: (item) => this.#flusher.enqueue(item),
-      readExtent: (extent, signal) => walReader.readExtent(extent, signal),
+      readExtent: (...read) => walReader.readExtent(...read),
       monotonicMs: () => clock.monotonicMs(),
     };
   }

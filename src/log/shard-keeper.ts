@@ -10,21 +10,23 @@ import { placement } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
 import type { LoadCheckpoint, StoredClaim } from "../cluster/shard-claim.ts";
 import { claimableShards, claimShards, misplacedShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
-import { readTopics } from "../cluster/topics.ts";
 import { Bell } from "../host/bell.ts";
-import { type Clock, sleep } from "../host/clock.ts";
+import { type Clock, DeadlineError, sleep, withDeadline } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
-import type { LeaderEpoch, TopicId } from "../topic-partition.ts";
-import type { TopicFacts } from "./recovery.ts";
+import type { LeaderEpoch } from "../topic-partition.ts";
 import type { SessionLog } from "./session-log.ts";
 import type { ShardLog } from "./shard-log.ts";
+import { type StoreProbe, untilStoreIsLost } from "./store-probe.ts";
 
 /** Parts of a {@link ShardKeeper}. */
 export interface ShardKeeperComponents {
   readonly sessionLog: SessionLog;
   readonly feed: ImageFeed;
-  readonly peers: Peers;
+  /** Undefined for a broker that is alone: it gives no shard away. */
+  readonly peers: Peers | undefined;
   readonly loadCheckpoint: LoadCheckpoint;
+  /** What tells whether the object store is in reach. */
+  readonly storeProbe: (signal: AbortSignal) => StoreProbe;
   /** Called when shards were loaded: coordinators then load what they lead. */
   readonly onLoaded: () => void;
 }
@@ -133,11 +135,19 @@ export class ShardKeeper {
   /** Until the other brokers know of the drain, or a moment has passed: who does not know gives shards back at worst. */
   async #tellPeers(revision: number, signal: AbortSignal): Promise<void> {
     const { peers, feed } = this.#parts;
-    const deadline = AbortSignal.any([signal, this.#tasks.signal]);
-    const told = this.#others(feed.current).map((peer) =>
-      peers.waitForImage(peer, { collection: "sessions", revision }, { signal: deadline }).catch(() => {}),
-    );
-    await Promise.race([Promise.all(told), sleep(this.#clock, DRAIN_NOTICE_MS, signal)]);
+    const tell = async (peer: LiveSession, call: AbortSignal) => {
+      try {
+        await peers?.waitForImage(peer, { collection: "sessions", revision }, { signal: call });
+      } catch (error) {
+        if (!(error instanceof PeerError) && !call.aborted) throw error;
+      }
+    };
+    const tellAll = (call: AbortSignal) => Promise.all(this.#others(feed.current).map((peer) => tell(peer, call)));
+    try {
+      await withDeadline(this.#clock, DRAIN_NOTICE_MS, "notice of a drain", signal, tellAll);
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+    }
   }
 
   #others(image: MetadataImage): LiveSession[] {
@@ -212,16 +222,20 @@ export class ShardKeeper {
     return claims;
   }
 
+  /** Loads claims. A broker that has lost the store meanwhile must not keep shards that it cannot load. */
   async #load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
-    const { sessionLog, onLoaded } = this.#parts;
-    // After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag.
-    const topics = await readTopics(this.#session.components, { signal });
-    const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-    const facts: TopicFacts = {
-      isAlive: (topicId: TopicId) => byId.has(topicId),
-      isInternal: (topicId: TopicId) => byId.get(topicId)?.isInternal ?? false,
-    };
-    await sessionLog.load(claims, facts, signal);
+    const { sessionLog, storeProbe, onLoaded } = this.#parts;
+    const loaded = new AbortController();
+    const lost = untilStoreIsLost(storeProbe(AbortSignal.any([signal, loaded.signal])));
+    this.#session.watched(lost).then(
+      () => this.#session.die("the object store is out of reach while shards load"),
+      () => {},
+    );
+    try {
+      await sessionLog.load(claims, signal);
+    } finally {
+      loaded.abort();
+    }
     onLoaded();
     // What was loaded may be meant for another broker by now.
     this.#givingBell.ring();
@@ -252,6 +266,7 @@ export class ShardKeeper {
   #nextBatch(): HandOverBatch | undefined {
     const { feed, sessionLog } = this.#parts;
     const ready = sessionLog.shards.filter(({ status }) => status === "ready").map(({ shard }) => shard);
+    if (!this.#parts.peers) return undefined;
     for (const [sessionId, shards] of misplacedShards(feed.current, ready, this.#session.brokerId)) {
       const receiver = feed.current.session(sessionId);
       if (!receiver) continue;
@@ -289,8 +304,8 @@ export class ShardKeeper {
   /** Whether the process that registered the session answers: one that is only alive in the store takes nothing. */
   async #isThere(receiver: LiveSession, signal: AbortSignal): Promise<boolean> {
     try {
-      const { process } = await this.#parts.peers.probe(receiver, { signal });
-      return process === receiver.process;
+      const answer = await this.#parts.peers?.probe(receiver, { signal });
+      return answer?.process === receiver.process;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       this.#session.components.log.warn("a broker does not answer and is given no shards", {

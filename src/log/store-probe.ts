@@ -1,6 +1,8 @@
 // Before a session is registered the store must take an object and give it back: a broker that cannot write must not own.
-import { type Clock, withDeadline } from "../host/clock.ts";
+// While shards load it has to go on doing so, or the session ends.
+import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Random } from "../host/random.ts";
+import { brokenInvariant } from "../invariant.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
 
 /** What is probed, and the broker's own key for it. */
@@ -14,6 +16,10 @@ export interface StoreProbe {
 
 const PROBE_TIMEOUT_MS = 10_000;
 const PROBE_BYTES = 16;
+/** Pause between two probes of {@link untilStoreIsLost}. */
+const PROBE_PAUSE_MS = 5_000;
+/** Without a successful probe for this long, a broker with the store in reach should have the shards that load here. */
+const LOST_AFTER_MS = 30_000;
 
 /** Writes fresh bytes and reads them back. Rejects with the store's error, or one that says what came back instead. */
 export async function probeStore({ store, clock, random, key, signal }: StoreProbe): Promise<void> {
@@ -23,4 +29,24 @@ export async function probeStore({ store, clock, random, key, signal }: StorePro
     return store.get(key, { signal: attempt });
   });
   if (!Buffer.from(written).equals(read)) throw new Error(`the store gave back other bytes than were put at ${key}`);
+}
+
+/**
+ * Probes the store from time to time; resolves when no probe has succeeded for {@link LOST_AFTER_MS}, the call itself
+ * taken for one. Rejects when the signal aborts.
+ */
+export async function untilStoreIsLost(probe: StoreProbe): Promise<void> {
+  const { clock, signal } = probe;
+  let reachedMs = clock.monotonicMs();
+  while (clock.monotonicMs() - reachedMs < LOST_AFTER_MS) {
+    await sleep(clock, PROBE_PAUSE_MS, signal);
+    const sentMs = clock.monotonicMs();
+    try {
+      await probeStore(probe);
+      reachedMs = sentMs;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (brokenInvariant(error)) throw error;
+    }
+  }
 }

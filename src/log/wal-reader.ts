@@ -1,6 +1,5 @@
-// Reads WAL and checkpoint objects back: extents for fetches, footers for recovery. Small caches keep what was read;
-// every byte is checked against its CRC before anybody uses it.
-import { LRUCache } from "lru-cache";
+// Reads WAL and checkpoint objects back: extents for fetches, through the cache of chunks and ahead of sequential
+// readers, footers for recovery. Every byte is checked against its CRC before anybody uses it.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
@@ -9,12 +8,14 @@ import type { Counter, Metrics } from "../host/metrics.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
-import { FormatError } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
 import { crc32c } from "../wire/crc32c.ts";
+import { type CheckedRange, ChunkCache } from "./chunk-cache.ts";
+import { ColdReads } from "./cold-reads.ts";
 import type { Extent } from "./extents.ts";
 import type { LogSettings } from "./log-settings.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 /** Parts of a {@link WalReader}. */
 export interface WalReaderComponents {
@@ -42,65 +43,75 @@ interface ObjectEnd {
 /** Reads objects of this and of earlier sessions. */
 export class WalReader {
   readonly #parts: WalReaderComponents;
-  readonly #extents: LRUCache<string, Uint8Array>;
-  /** Reads under way, so that many readers of one extent cost one GET. */
+  readonly #chunks: ChunkCache;
+  readonly #ahead: ReadAhead<Extent>;
+  /** Reads under way with their further attempts, so that what many wait for is tried, and told of, once. */
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
   readonly #corrupt: Counter;
-  /** Bounds the bytes that reads under way may bring, however many ask at the same time. */
-  readonly #reading: ByteBudget;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
-    this.#extents = new LRUCache({
-      maxSize: components.settings.readCacheBytes,
-      sizeCalculation: (b) => b.length || 1,
+    const { store, clock, metrics, settings } = components;
+    const { coldReads, storeAttemptTimeoutMs: attemptTimeoutMs, readCacheBytes: cacheBytes } = settings;
+    // Bounds the bytes that reads under way may bring, however many ask at the same time.
+    const budget = new ByteBudget(settings.readsInFlightBytes);
+    const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget });
+    const get = (key: string, range: ByteRange) => gets.get(key, range);
+    this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
+    this.#ahead = new ReadAhead(this.#readAheadSource(), {
+      windowBytes: coldReads.readAheadBytes,
+      // Of what is kept; a chunk may hold several times what is read of it.
+      bytesMax: cacheBytes / (coldReads.chunkBytes > 0 ? 4 : 2),
+      loadsMax: Math.max(1, coldReads.getsInFlightMax / 2),
     });
-    this.#reading = new ByteBudget(components.settings.readsInFlightBytes);
-    this.#corrupt = components.metrics.counter(
-      "kafscale_corrupt_reads_total",
-      "Reads whose bytes failed their checksum.",
-    );
+    this.#corrupt = metrics.counter("kafscale_corrupt_reads_total", "Reads whose bytes failed their checksum.");
+    metrics.gauge("kafscale_read_cache_bytes", "Bytes of older records kept in RAM.", () => this.#chunks.heldBytes);
+  }
+
+  #readAheadSource() {
+    return {
+      nameOf,
+      bytesOf: (extent: Extent) => extent.length,
+      isAtHand: (extent: Extent) =>
+        extent.tailBytes !== null ||
+        this.#chunks.isAtHand(this.#keyOf(extent), { start: extent.position, length: extent.length }),
+      load: (extent: Extent) => this.#read(extent, this.#rangeOf(extent)),
+      monotonicMs: () => this.#parts.clock.monotonicMs(),
+    };
   }
 
   /**
    * The bytes of a committed extent.
+   * @param following the extents after it, for a reader who will go on; looked at before this returns
    * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; the reason and the object's key are logged
    */
-  async readExtent(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
-    const name = `${extent.sessionId}/${extent.flush}/${extent.position}`;
-    const cached = this.#extents.get(name);
-    if (cached) return cached;
-    let reading = this.#underWay.get(name);
-    if (!reading) {
-      // Not the caller's signal: others may join this read, and the attempts are bounded by themselves.
-      reading = this.#readChecked(extent, new AbortController().signal).finally(() => this.#underWay.delete(name));
-      reading.then((bytes) => this.#extents.set(name, bytes)).catch(() => {});
-      this.#underWay.set(name, reading);
-    }
+  async readExtent(extent: Extent, signal: AbortSignal, following: Iterable<Extent> = []): Promise<Uint8Array> {
+    const range = this.#rangeOf(extent);
+    const kept = this.#chunks.readKept(range);
+    // Before what follows, so that the reader's own GET goes first. Not with his signal: others may join this read, and
+    // the attempts are bounded by themselves.
+    const reading = kept ?? this.#read(extent, range);
+    this.#ahead.note(extent, following);
     const bytes = await reading;
     signal.throwIfAborted();
     return bytes;
   }
 
-  async #readChecked(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
-    const key = this.#parts.objectKeys.wal(extent.sessionId, extent.flush);
-    const range = { start: extent.position, length: extent.length };
-    const budgetBytes = Math.min(extent.length, this.#reading.bytesMax);
-    await this.#reading.take(budgetBytes, { signal });
-    try {
-      return await this.#attemptRead(extent, { key, range, signal });
-    } finally {
-      this.#reading.give(budgetBytes);
+  #read(extent: Extent, range: CheckedRange): Promise<Uint8Array> {
+    const name = nameOf(extent);
+    let reading = this.#underWay.get(name);
+    if (!reading) {
+      reading = this.#attemptRead(extent, range).finally(() => this.#underWay.delete(name));
+      this.#underWay.set(name, reading);
     }
+    return reading;
   }
 
-  async #attemptRead(extent: Extent, { key, range, signal }: ExtentRead): Promise<Uint8Array> {
+  async #attemptRead(extent: Extent, range: CheckedRange): Promise<Uint8Array> {
+    const { key } = range;
     for (let attempt = 1; ; attempt++) {
       try {
-        const bytes = await this.#get(key, range, signal);
-        if (bytes.length === extent.length && crc32c(bytes) === extent.crc32c) return bytes;
-        this.#corrupt.value++;
-        throw new FormatError(key, `extent at ${extent.position} does not match its checksum`);
+        return await this.#chunks.read(range);
       } catch (error) {
         if (brokenInvariant(error)) throw error;
         this.#parts.log.error("extent unreadable", { key, position: extent.position, attempt, error });
@@ -109,6 +120,19 @@ export class WalReader {
         throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, text, { cause: error });
       }
     }
+  }
+
+  #rangeOf(extent: Extent): CheckedRange {
+    const accepts = (bytes: Uint8Array) => {
+      if (bytes.length === extent.length && crc32c(bytes) === extent.crc32c) return true;
+      this.#corrupt.value++;
+      return false;
+    };
+    return { key: this.#keyOf(extent), start: extent.position, length: extent.length, accepts };
+  }
+
+  #keyOf(extent: Extent): string {
+    return this.#parts.objectKeys.wal(extent.sessionId, extent.flush);
   }
 
   /** The footer of a committed flush. Transport errors are retried without end; see {@link patiently}. */
@@ -167,11 +191,8 @@ export class WalReader {
   }
 }
 
-/** One read of an extent. */
-interface ExtentRead {
-  readonly key: string;
-  readonly range: ByteRange;
-  readonly signal: AbortSignal;
+function nameOf({ sessionId, flush, position }: Extent): string {
+  return `${sessionId}/${flush}/${position}`;
 }
 
 /** Where a block lies in an object. */

@@ -1,4 +1,5 @@
-// Real parts for a broker: this machine's clock, chance and network, and the embedded stores in memory or in one folder.
+// Real parts for a broker: this machine's clock, chance and network, and the stores that the settings choose: in memory,
+// in one folder, in a bucket with metadata in a folder, or in a bucket with metadata in etcd.
 import { join, resolve } from "node:path";
 import type { BrokerComponents } from "../broker/broker.ts";
 import type { Log } from "../host/log.ts";
@@ -10,66 +11,110 @@ import { TcpTransport } from "../host/tcp-transport.ts";
 import { JournalKeyValueStore } from "../kv/journal.ts";
 import { MemoryKeyValueStore } from "../kv/memory.ts";
 import { FolderObjectStore } from "../object-store/folder.ts";
+import { HedgedPuts } from "../object-store/hedged-puts.ts";
 import { MemoryObjectStore } from "../object-store/memory.ts";
+import type { StoreSettings } from "./store-settings.ts";
 
 /** The parts, and how they are given back. */
 export interface Adapters {
   readonly components: BrokerComponents;
-  /** Rejects when the metadata store closed by itself: nothing can be committed any more. Never resolves. */
+  /** Rejects when a store closed by itself: nothing can be committed any more. Never resolves. */
   readonly failed: Promise<never>;
   /** Closes the stores; after the broker has stopped. */
   close(): Promise<void>;
 }
 
+/** What the stores are opened for. */
+export interface AdapterSettings extends StoreSettings {
+  readonly clusterName: string;
+  readonly brokerId: number;
+}
+
 /** What the caller made already. */
-export interface AdapterOptions {
-  /** Folder of both stores, made if absent; in memory without it. */
-  readonly dataDir: string | undefined;
+export interface AdapterParts {
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Ends an opening that waits for a store. */
+  readonly signal: AbortSignal;
 }
 
-/** Opens the parts. Fails when the folder cannot be used, or another process uses it. */
-export async function openAdapters({ dataDir, log, metrics }: AdapterOptions): Promise<Adapters> {
-  const clock = new SystemClock();
-  const shared = { clock, random: new SystemRandom(), transport: new TcpTransport(), log, metrics };
-  if (dataDir !== undefined) return await openFolder(dataDir, shared);
-  const kv = new MemoryKeyValueStore({ clock });
-  return {
-    components: { ...shared, kv, store: new MemoryObjectStore() },
-    failed: new Promise<never>(() => {}),
-    close: () => {
-      kv.close();
-      return Promise.resolve();
-    },
+/** Every part but the stores. */
+type HostParts = Omit<BrokerComponents, "kv" | "store" | "control">;
+
+/** A store that is open. */
+interface Open<T> {
+  readonly store: T;
+  readonly close: () => Promise<void> | void;
+}
+
+/** Told why a store closed by itself. */
+type OnClosed = (reason: Error) => void;
+
+/** Opens the parts. Fails when a folder cannot be used, or a store cannot be reached or does not do what it has to. */
+export async function openAdapters(settings: AdapterSettings, parts: AdapterParts): Promise<Adapters> {
+  const { log, metrics, signal } = parts;
+  const host: HostParts = {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    transport: new TcpTransport(),
+    log,
+    metrics,
   };
-}
-
-/** Both stores below `dataDir`, the journal first: its lock is the one that says whether the folder is in use. */
-async function openFolder(dataDir: string, shared: Omit<BrokerComponents, "kv" | "store">): Promise<Adapters> {
-  const files = new NodeFileSystem();
-  const folder = resolve(dataDir);
-  let onClosed: (reason: Error) => void = () => {};
+  let onClosed: OnClosed = () => {};
   const failed = new Promise<never>((_, reject) => {
     onClosed = reject;
   });
   // It may close while nobody waits for it: during the start, and after the stop.
   failed.catch(() => {});
-  const kv = await JournalKeyValueStore.open({
-    folder: join(folder, "metadata"),
-    files,
-    clock: shared.clock,
-    onClosed,
-  });
+  // The metadata first: in a folder, its lock is the one that says whether the folder is in use.
+  const kv = await openMetadata(settings, host, { signal, onClosed });
   try {
-    const store = await FolderObjectStore.open({ folder: join(folder, "objects"), files, onClosed });
+    const objects = await openObjects(settings, host, { signal, onClosed });
     const close = async () => {
       await kv.close();
-      await store.close();
+      await objects.close();
     };
-    return { components: { ...shared, kv, store }, failed, close };
+    return { components: { ...host, kv: kv.store, store: objects.store }, failed, close };
   } catch (error) {
     await kv.close();
     throw error;
   }
+}
+
+async function openMetadata(
+  { etcd, dataDir, clusterName }: AdapterSettings,
+  host: HostParts,
+  { signal, onClosed }: { readonly signal: AbortSignal; readonly onClosed: OnClosed },
+): Promise<Open<BrokerComponents["kv"]>> {
+  const { clock } = host;
+  if (etcd !== undefined) {
+    const { openEtcd } = await import("./etcd-adapter.ts");
+    const store = await openEtcd(etcd, host, { clusterName, signal });
+    return { store, close: () => store.close() };
+  }
+  if (dataDir !== undefined) {
+    const folder = join(resolve(dataDir), "metadata");
+    const store = await JournalKeyValueStore.open({ folder, files: new NodeFileSystem(), clock, onClosed });
+    return { store, close: () => store.close() };
+  }
+  const store = new MemoryKeyValueStore({ clock });
+  return { store, close: () => store.close() };
+}
+
+async function openObjects(
+  { s3, dataDir, clusterName, brokerId }: AdapterSettings,
+  host: HostParts,
+  { signal, onClosed }: { readonly signal: AbortSignal; readonly onClosed: OnClosed },
+): Promise<Open<BrokerComponents["store"]>> {
+  if (s3 !== undefined) {
+    const { openProbedS3 } = await import("./s3-adapter.ts");
+    const store = await openProbedS3(s3, host, { prefix: s3.namespace ?? clusterName, brokerId, signal });
+    return { store: new HedgedPuts(store, host), close: () => store.close() };
+  }
+  if (dataDir !== undefined) {
+    const folder = join(resolve(dataDir), "objects");
+    const store = await FolderObjectStore.open({ folder, files: new NodeFileSystem(), onClosed });
+    return { store, close: () => store.close() };
+  }
+  return { store: new MemoryObjectStore(), close: () => {} };
 }

@@ -6,8 +6,10 @@ export interface ExampleFacts {
   readonly version: string;
   readonly bootstrap: Address;
   readonly metrics: Address;
-  /** Folder of the records, or undefined when they are in memory. */
+  /** Folder of the records, or undefined when they are in memory or in a bucket. */
   readonly dataDir: string | undefined;
+  /** Bucket of the records, or undefined when they are elsewhere. */
+  readonly bucket?: string | undefined;
   /** Whole milliseconds from the start of the process to the first request it could serve. */
   readonly readyMs: number;
 }
@@ -20,10 +22,11 @@ export function addressText({ host, port }: Address): string {
 /** The text, several lines that each end in a line break. */
 export function exampleText(facts: ExampleFacts): string {
   const broker = addressText(facts.bootstrap);
-  const where =
+  const embedded =
     facts.dataDir === undefined
       ? "in memory: they end with this process (--data-dir keeps them)"
       : `in ${facts.dataDir}`;
+  const where = facts.bucket === undefined ? embedded : `in bucket ${facts.bucket}`;
   const send =
     `const { Kafka } = require('kafkajs'); const p = new Kafka({ brokers: ['${broker}'] }).producer(); ` +
     "p.connect().then(() => p.send({ topic: 'orders', messages: [{ value: 'hello from kafkajs' }] }))" +

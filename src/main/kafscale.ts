@@ -13,11 +13,22 @@ Examples:
   $ kafscale serve --kafka-addr :9092 --advertised-host kafka.example.org
                                                      reachable from other machines under that name
 
-Each flag has a variable; the flag wins. No other variable of the environment is read.
+Each flag has a variable; the flag wins.
   KAFSCALE_BROKER_ADDR  KAFSCALE_METRICS_ADDR  KAFSCALE_BROKER_HOST  KAFSCALE_BROKER_PORT  KAFSCALE_BROKER_ID
   KAFSCALE_DATA_DIR  KAFSCALE_USE_MEMORY_S3  KAFSCALE_AUTO_CREATE_TOPICS  KAFSCALE_AUTO_CREATE_PARTITIONS
   KAFSCALE_CONTROL_HOST  KAFSCALE_LOG_LEVEL  POD_NAME (its ordinal is the broker id)
+Records in a bucket instead, with metadata in etcd or, for one broker, in --data-dir:
+  KAFSCALE_S3_BUCKET  KAFSCALE_S3_REGION  KAFSCALE_S3_ENDPOINT  KAFSCALE_S3_PATH_STYLE  KAFSCALE_S3_KMS_ARN
+  KAFSCALE_S3_ACCESS_KEY  KAFSCALE_S3_SECRET_KEY  KAFSCALE_S3_SESSION_TOKEN  KAFSCALE_S3_CREDENTIALS_DIR
+  KAFSCALE_S3_CA_FILE  KAFSCALE_S3_PAYLOAD_SIGNING  KAFSCALE_S3_NAMESPACE  KAFSCALE_S3_CONCURRENCY
+  KAFSCALE_S3_PUTS_PER_SECOND  AWS_* (keys, where none of the above are set)
+  KAFSCALE_ETCD_ENDPOINTS  KAFSCALE_ETCD_USERNAME  KAFSCALE_ETCD_PASSWORD  KAFSCALE_ETCD_PASSWORD_FILE
+  KAFSCALE_ETCD_CA_FILE  KAFSCALE_ETCD_CERT_FILE  KAFSCALE_ETCD_KEY_FILE  KAFSCALE_CLUSTER_NAME
+No other variable is read. docs/OPERATIONS.md says what the bucket and etcd have to be.
 `;
+
+// Node 20 is supported here for as long as it is by this version of the AWS client, which would warn of it at each start.
+process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
 async function runServe(flags: ServeFlags & { examples?: true | undefined }): Promise<void> {
   let settings: ServeSettings | undefined;
@@ -38,7 +49,10 @@ const program = new Command("kafscale")
 program
   .command("serve")
   .description("start one broker and keep it running until SIGTERM or Ctrl-C; a second signal ends it at once")
-  .option("--data-dir <folder>", "keep records and metadata in this folder (default: in memory)")
+  .option(
+    "--data-dir <folder>",
+    "keep records and metadata in this folder (default: in memory); metadata alone where a bucket is set",
+  )
   .option("--kafka-addr <host:port>", "where Kafka clients connect (default: 127.0.0.1:9092)")
   .option(
     "--metrics-addr <host:port>",

@@ -9,6 +9,8 @@ import { openHttpPort } from "../host/http-port.ts";
 import type { Log } from "../host/log.ts";
 import { createPinoLog } from "../host/pino-log.ts";
 import { PrometheusMetrics } from "../host/prometheus-metrics.ts";
+import { objectStoreColdReads } from "../log/cold-reads.ts";
+import { embeddedLogSettings, type LogSettings } from "../log/log-settings.ts";
 import { type Adapters, openAdapters } from "./adapters.ts";
 import { exampleText } from "./examples.ts";
 import type { ServeSettings } from "./settings-from-env.ts";
@@ -40,10 +42,33 @@ function endOnBugs(): void {
   process.on("unhandledRejection", end);
 }
 
+/** Flushes that a start may have to read back when each costs a request to S3: few, as checkpoints are cheap beside them. */
+const BUCKET_CHECKPOINT_FLUSHES = 64;
+/** Chunks of the bucket's objects in RAM: a GET costs more than what an embedded store's file does. */
+const BUCKET_READ_CACHE_BYTES = 256 * 1024 * 1024;
+/** Seconds of unspent puts that an idle broker saves up. */
+const BUCKET_PUT_BURST_SECONDS = 10;
+
+/** The log on embedded stores, or on a bucket, where each put has a price. */
+function logSettings({ s3 }: ServeSettings): LogSettings {
+  if (s3 === undefined) return embeddedLogSettings;
+  const putBudget = { perSecond: s3.putsPerSecond, burst: s3.putsPerSecond * BUCKET_PUT_BURST_SECONDS };
+  return {
+    ...embeddedLogSettings,
+    putBudget,
+    checkpointFlushes: BUCKET_CHECKPOINT_FLUSHES,
+    coldReads: objectStoreColdReads,
+    readCacheBytes: BUCKET_READ_CACHE_BYTES,
+  };
+}
+
 function brokerSettings(settings: ServeSettings): BrokerSettings {
   const { brokerId, kafkaListener, advertised, isAutoCreateEnabled, autoCreatePartitionCount } = settings;
   return {
     ...embeddedBrokerSettings,
+    clusterName: settings.clusterName,
+    objectPrefix: settings.s3?.namespace ?? settings.clusterName,
+    log: logSettings(settings),
     brokerId,
     listener: kafkaListener,
     advertised,
@@ -57,8 +82,12 @@ function brokerSettings(settings: ServeSettings): BrokerSettings {
 
 /** What a person should know before the first record, as log lines. */
 function warnOfSettings(settings: ServeSettings, log: Log): void {
-  const { dataDir, kafkaListener, unreadVariables } = settings;
-  if (dataDir === undefined) log.warn("records and metadata are in memory and end with this process");
+  const { dataDir, s3, etcd, kafkaListener, unreadVariables } = settings;
+  if (s3 !== undefined) {
+    const { bucket, endpoint, isPayloadSigned } = s3.store;
+    const metadata = etcd === undefined ? { dataDir } : { etcd: etcd.endpoints };
+    log.info("records are in a bucket", { bucket, endpoint, isPayloadSigned, ...metadata });
+  } else if (dataDir === undefined) log.warn("records and metadata are in memory and end with this process");
   else log.info("records and metadata are in a folder", { dataDir });
   const isLoopback = /^(127\.|::1$|localhost$)/.test(kafkaListener.host);
   if (!isLoopback)
@@ -121,6 +150,7 @@ export async function serve(
   options: { readonly isShowingExamples: boolean },
 ): Promise<number> {
   const { logLevel, metricsListener, controlHost, dataDir } = settings;
+  const bucket = settings.s3?.store.bucket;
   const log = createPinoLog({ level: logLevel });
   endOnBugs();
   const signal = stopSignal(log);
@@ -134,11 +164,11 @@ export async function serve(
   const onReady = (broker: Broker) => {
     running = broker;
     if (!options.isShowingExamples) return;
-    const facts = { bootstrap: broker.address, metrics: http.address, dataDir, readyMs: performance.now() };
+    const facts = { bootstrap: broker.address, metrics: http.address, dataDir, bucket, readyMs: performance.now() };
     process.stdout.write(exampleText({ version: embeddedBrokerSettings.version, ...facts }));
   };
   try {
-    const adapters = await openAdapters({ dataDir, log, metrics });
+    const adapters = await openAdapters(settings, { log, metrics, signal });
     const address = { host: controlHost, port: http.address.port };
     const control = new SocketControlPlane({ clock: adapters.components.clock, h2c, address });
     await runBroker(settings, adapters, { control, signal, onReady });

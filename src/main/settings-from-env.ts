@@ -1,9 +1,10 @@
 // What `kafscale serve` is told: flags first, then KAFSCALE_* variables, then defaults. The only reader of the environment.
-// Refuses what is half-set, unreadable or not served by this build, with one line that names the variable and the way out.
+// Refuses what is half-set or unreadable, with one line that names the variable and the way out.
 import { hostname } from "node:os";
 import * as v from "valibot";
 import type { Address } from "../host/transport.ts";
 import { SettingsError } from "./settings-error.ts";
+import { chooseStores, type StoreSettings, storeVariables } from "./store-settings.ts";
 
 /** The text values of the flags of `serve`, absent where a flag was not given. Each wins over its variable. */
 export interface ServeFlags {
@@ -23,7 +24,7 @@ export interface ServeFlags {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Everything that a broker process needs to know before it starts. */
-export interface ServeSettings {
+export interface ServeSettings extends StoreSettings {
   /** Node id in the Kafka protocol, 0 to 2^31 - 1. */
   readonly brokerId: number;
   readonly kafkaListener: Address;
@@ -32,8 +33,8 @@ export interface ServeSettings {
   readonly controlHost: string;
   /** What clients are told to connect to. Port 0 stands for the port that the listener got. */
   readonly advertised: Address;
-  /** Folder of both embedded stores; in memory without it. */
-  readonly dataDir: string | undefined;
+  /** Tells apart clusters that share an etcd; 1 to 63 of `[A-Za-z0-9._-]`. */
+  readonly clusterName: string;
   readonly isAutoCreateEnabled: boolean;
   /** Partitions of a topic that is created without a count, 1 to 1,000. */
   readonly autoCreatePartitionCount: number;
@@ -78,6 +79,10 @@ const address = v.pipe(
 
 const hostName = v.pipe(v.string(), v.regex(/^[^\s:/]+$|^[0-9a-fA-F:.]+$/, "it has to be a host name or an address"));
 const level = v.pipe(v.string(), v.toLowerCase(), v.picklist(logLevels, `it has to be one of ${logLevels.join(", ")}`));
+const clusterName = v.pipe(
+  v.string(),
+  v.regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,63}$/, "it has to be 1 to 63 of A-Z, a-z, 0-9, dot, underscore and hyphen"),
+);
 const folder = v.pipe(v.string(), v.minLength(1, "it has to name a folder"));
 
 const noSyncFlush =
@@ -119,11 +124,9 @@ class Reading {
     throw new SettingsError(`${given.source} is "${given.text}": ${result.issues[0].message}`);
   }
 
-  /** The first variable that is set and begins with `prefix`. */
-  firstWith(prefix: string): string | undefined {
-    return Object.keys(this.#environment)
-      .toSorted()
-      .find((name) => name.startsWith(prefix) && this.#environment[name] !== "");
+  /** Notes variables that are read elsewhere. */
+  addKnown(variables: readonly string[]): void {
+    for (const variable of variables) this.#known.add(variable);
   }
 
   unread(): readonly string[] {
@@ -143,27 +146,12 @@ function podOrdinal(podName: string | undefined): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The folder of the embedded stores, or undefined for memory. Refuses every mixture that would lose or orphan data. */
-function readStore(reading: Reading): string | undefined {
+function readStores(reading: Reading, environment: Environment): StoreSettings {
   const isMemoryAsked = reading.read(flag, "KAFSCALE_USE_MEMORY_S3") ?? false;
-  const dataDir = reading.read(folder, "KAFSCALE_DATA_DIR", "dataDir");
-  const dataDirSource = reading.given("KAFSCALE_DATA_DIR", "dataDir")?.source;
-  if (isMemoryAsked && dataDir !== undefined) {
-    throw new SettingsError(
-      `${dataDirSource} and KAFSCALE_USE_MEMORY_S3 are both set: metadata in the folder would name objects that end ` +
-        "with the process. Unset one of them",
-    );
-  }
-  const etcd = reading.firstWith("KAFSCALE_ETCD_");
-  const s3 = isMemoryAsked ? undefined : reading.firstWith("KAFSCALE_S3_");
-  const external = s3 ?? etcd;
-  if (external !== undefined) {
-    throw new SettingsError(
-      `${external} is set, and this build has only the embedded stores: unset it and give --data-dir FOLDER, or ` +
-        "KAFSCALE_USE_MEMORY_S3=1 for a store in memory",
-    );
-  }
-  return dataDir;
+  const path = reading.read(folder, "KAFSCALE_DATA_DIR", "dataDir");
+  const source = reading.given("KAFSCALE_DATA_DIR", "dataDir")?.source ?? "";
+  reading.addKnown(storeVariables);
+  return chooseStores({ isMemoryAsked, folder: path === undefined ? undefined : { path, source }, environment });
 }
 
 function isEveryInterface({ host }: Address): boolean {
@@ -185,7 +173,7 @@ export function readServeSettings(flags: ServeFlags, environment: Environment = 
   if (reading.read(flag, "KAFSCALE_PRODUCE_SYNC_FLUSH") === false) {
     throw new SettingsError(`KAFSCALE_PRODUCE_SYNC_FLUSH is false: ${noSyncFlush}`);
   }
-  const dataDir = readStore(reading);
+  const stores = readStores(reading, environment);
   const kafkaListener = reading.read(address, "KAFSCALE_BROKER_ADDR", "kafkaAddr") ?? { host: "127.0.0.1", port: 9092 };
   const metricsListener = reading.read(address, "KAFSCALE_METRICS_ADDR", "metricsAddr") ?? {
     host: "127.0.0.1",
@@ -201,7 +189,8 @@ export function readServeSettings(flags: ServeFlags, environment: Environment = 
     metricsListener,
     controlHost: controlHost ?? (isEveryInterface(metricsListener) ? clientHost : metricsListener.host),
     advertised: { host: clientHost, port: port ?? kafkaListener.port },
-    dataDir,
+    ...stores,
+    clusterName: reading.read(clusterName, "KAFSCALE_CLUSTER_NAME") ?? "kafscale",
     isAutoCreateEnabled: reading.read(flag, "KAFSCALE_AUTO_CREATE_TOPICS", "autoCreateTopics") ?? true,
     autoCreatePartitionCount:
       reading.read(wholeNumber(1, 1_000), "KAFSCALE_AUTO_CREATE_PARTITIONS", "autoCreatePartitions") ?? 1,

@@ -20,8 +20,10 @@ export interface S3CredentialSource {
   readonly mayChange: boolean;
 }
 
-/** Keys of a changing source are looked at again when they are this old, in milliseconds. */
+/** Keys of a changing source are looked at again when they are this old, in milliseconds, unless they say when they end. */
 const AGE_MS_MAX = 10_000;
+/** Keys that say when they end are looked at again this long before, in milliseconds. */
+const EXPIRY_MARGIN_MS = 300_000;
 /** A source is asked at most this often, however many requests are refused. */
 const RELOAD_PAUSE_MS = 1_000;
 
@@ -52,10 +54,9 @@ export class RotatingCredentials {
 
   /** The keys to sign with. Waits for the source only where there are none yet. */
   async current(): Promise<S3Identity> {
-    const isOld = this.#source.mayChange && this.#clock.monotonicMs() - this.#loadedMs > AGE_MS_MAX;
     if (this.#identity === undefined) await this.#load();
     // A failed look changes nothing: the keys at hand may be valid still, and a refusal says so where they are not.
-    else if (isOld) this.#load().catch(() => {});
+    else if (this.#isOld(this.#identity)) this.#load().catch(() => {});
     if (this.#identity === undefined) throw new Error("no credentials were loaded");
     return this.#identity;
   }
@@ -69,6 +70,11 @@ export class RotatingCredentials {
     return version !== this.#version;
   }
 
+  #isOld({ expiration }: S3Identity): boolean {
+    if (!this.#source.mayChange || this.#clock.monotonicMs() - this.#loadedMs <= AGE_MS_MAX) return false;
+    return expiration === undefined || expiration.getTime() - this.#clock.wallMs() < EXPIRY_MARGIN_MS;
+  }
+
   #load(): Promise<void> {
     this.#loading ??= this.#loadNow().finally(() => {
       this.#loading = undefined;
@@ -79,9 +85,8 @@ export class RotatingCredentials {
   async #loadNow(): Promise<void> {
     this.#loadedMs = this.#clock.monotonicMs();
     const identity = await this.#source.load();
-    if (this.#identity !== undefined && isSame(this.#identity, identity)) return;
+    if (this.#identity === undefined || !isSame(this.#identity, identity)) this.#version++;
     this.#identity = identity;
-    this.#version++;
   }
 }
 

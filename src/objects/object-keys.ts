@@ -78,6 +78,12 @@ export class ObjectKeys {
     return this.#key(`${topic}/${topicId}/${partition}/${name}`);
   }
 
+  /** `probe/<broker id>-<unique>`: what one start writes and removes again; `unique` is hex digits never used before. */
+  startProbe(brokerId: number, unique: string): string {
+    invariant(/^[0-9a-f]+$/.test(unique), `"${unique}" does not name a probe`);
+    return this.#key(`probe/${brokerId}-${unique}`);
+  }
+
   #key(rest: string): string {
     return this.prefix === "" ? rest : `${this.prefix}/${rest}`;
   }

@@ -8,10 +8,13 @@ import { UnexportedMetrics } from "../../src/host/metrics.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
+import { RecordBatchView } from "../../src/records/record-batch.ts";
 import { apis, BrokerWorld } from "../kafka/broker-world.ts";
 import { MemoryTransport } from "../kafka/memory-transport.ts";
 import { SimClock } from "../sim/sim-clock.ts";
 import { SimRandom } from "../sim/sim-random.ts";
+
+const { signal } = new AbortController();
 
 function batchOf(value: string): Uint8Array {
   return encodeBatch([{ timestampMs: 1, key: null, value: new TextEncoder().encode(value) }]);
@@ -77,4 +80,20 @@ it("ends its stop within its time when the metadata store answers no more", asyn
   const startedMs = clock.monotonicMs();
   await clock.complete(broker.stop());
   expect(clock.monotonicMs() - startedMs).toBeLessThan(settings.stopGraceMs + settings.stopTimeoutMs + 5_000);
+});
+
+it("lets no broken invariant pass that shows while it stops", async () => {
+  const store = new MemoryObjectStore();
+  const world = await BrokerWorld.start({}, { store });
+  const client = await world.connect();
+  const topicId = await client.createTopic("orders");
+  const { brokerLog } = world.broker;
+  await world.clock.complete(brokerLog.partition(topicId, 0).append(new RecordBatchView(batchOf("first"))));
+  const { objects } = await store.list("kafscale/wal/", { limit: 1, signal });
+  const next = (objects[0]?.key ?? "").replace(/1$/, "2");
+  await store.put(next, [new Uint8Array([1])], { ifAbsent: true, signal });
+  const append = brokerLog.partition(topicId, 0).append(new RecordBatchView(batchOf("second")));
+  const refused = append.catch(() => "refused");
+  await expect(world.stop()).rejects.toThrow("holds other bytes");
+  expect(await refused).toBe("refused");
 });

@@ -135,6 +135,11 @@ describeWithTools("access to etcd", ["etcd"], () => {
         await sleep(20);
       }
       expect(calls).toBeGreaterThan(20);
+      const { revision } = await store.get(`${prefix}a`, { signal });
+      await sleep(2000);
+      const watch = store.watch(prefix, { signal, fromRevision: revision });
+      expect((await watch.next()).value).toMatchObject({ revision });
+      await watch.return?.();
       expect(warnings).toEqual([]);
     });
 

@@ -15,9 +15,15 @@ export type S3ServerName = (typeof s3ServerNames)[number];
 /** What every server here is told, and every client needs. */
 export const s3Access = { accessKeyId: "testkey", secretAccessKey: "testsecret", region: "us-east-1" } as const;
 
+/** What a server knows its one user by. */
+export interface S3Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
 interface Launch {
   readonly args: (port: number, folder: string) => readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: (keys: S3Keys) => Readonly<Record<string, string>>;
   readonly healthPath: string;
 }
 
@@ -27,16 +33,16 @@ const launches: Readonly<Record<S3ServerName, Launch>> = {
       const server = ["--port", `127.0.0.1:${port}`, "--region", s3Access.region, "--health", "/healthz", "--quiet"];
       return [...server, "posix", folder];
     },
-    env: { ROOT_ACCESS_KEY: s3Access.accessKeyId, ROOT_SECRET_KEY: s3Access.secretAccessKey },
+    env: ({ accessKeyId, secretAccessKey }) => ({ ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey }),
     healthPath: "/healthz",
   },
   minio: {
     args: (port, folder) => ["server", folder, "--address", `127.0.0.1:${port}`, "--quiet"],
-    env: {
-      MINIO_ROOT_USER: s3Access.accessKeyId,
-      MINIO_ROOT_PASSWORD: s3Access.secretAccessKey,
+    env: ({ accessKeyId, secretAccessKey }) => ({
+      MINIO_ROOT_USER: accessKeyId,
+      MINIO_ROOT_PASSWORD: secretAccessKey,
       MINIO_BROWSER: "off",
-    },
+    }),
     healthPath: "/minio/health/ready",
   },
 };
@@ -52,7 +58,7 @@ export class S3Server {
   private constructor(name: S3ServerName, port: number) {
     this.name = name;
     this.#port = port;
-    this.#program = this.#launch();
+    this.#program = this.#launch(s3Access);
   }
 
   /** Starts a server and waits until it answers and has its bucket. */
@@ -91,14 +97,21 @@ export class S3Server {
     return this.#program;
   }
 
+  /** Ends the process and starts it again, with other keys: the old ones are refused from then on. */
+  async restart(keys: S3Keys): Promise<void> {
+    await this.#program.stop("SIGTERM", 20_000);
+    this.#program = this.#launch(keys);
+    await this.#waitUntilReady();
+  }
+
   async stop(): Promise<void> {
     await this.#program.stop("SIGTERM", 20_000);
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #launch(): RunningProgram {
+  #launch(keys: S3Keys): RunningProgram {
     const { args, env } = launches[this.name];
-    return new RunningProgram(toolCommand(this.name), args(this.#port, this.#folder), { env });
+    return new RunningProgram(toolCommand(this.name), args(this.#port, this.#folder), { env: env(keys) });
   }
 
   async #waitUntilReady(): Promise<void> {

@@ -25,10 +25,14 @@ class Bench {
   committed = -1;
   vacancies: boolean[] = [];
   bugs: unknown[] = [];
+  isProven = true;
   readonly mailbox = new GroupMailbox("g", {
     clock: this.clock,
     settings: defaultGroupSettings,
     append: (records) => this.#append(records),
+    requireProven: () => {
+      if (!this.isProven) throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "unproven, says the test");
+    },
     onVacant: (hasFailed) => this.vacancies.push(hasFailed),
     onBug: (error) => this.bugs.push(error),
   });
@@ -120,6 +124,27 @@ describe("a group's mailbox", () => {
     bench.writes[1]?.commit();
     await quiet();
     expect(bench.vacancies).toEqual([true]);
+  });
+
+  it("answers nothing without a proof that it coordinates still, but what a commit has proven", async () => {
+    const bench = new Bench();
+    const commit = bench.commit(5);
+    const parked = new Watched(bench.mailbox.ask(joinOf()));
+    bench.isProven = false;
+    bench.writes[0]?.commit();
+    await quiet();
+    expect(commit.value?.errorCodes).toEqual([ErrorCode.NONE]);
+    await bench.clock.advance(defaultGroupSettings.initialRebalanceDelayMs + 1);
+    expect(errorCodeOf(parked.error)).toBe(ErrorCode.NOT_COORDINATOR);
+    const heartbeat = { type: "heartbeat", memberId: "m", generation: 1, instanceId: null } as const;
+    const asked = [new Watched(bench.mailbox.ask(heartbeat)), new Watched(bench.mailbox.ask({ type: "describe" }))];
+    await quiet();
+    expect(asked.map(({ error }) => errorCodeOf(error))).toEqual([
+      ErrorCode.NOT_COORDINATOR,
+      ErrorCode.NOT_COORDINATOR,
+    ]);
+    bench.isProven = true;
+    expect(await bench.read()).toBe(5);
   });
 
   it("says 15 where the outcome is unknown or the store was too slow", async () => {

@@ -1,6 +1,6 @@
 // The log of one partition of groups whose commits the test releases, one by one and in order; the fold is the real one.
 // What was appended and not released is what a crash would lose.
-import type { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { GroupPartitionLog } from "../../src/group/group-log.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import { Fold } from "../../src/log/fold.ts";
@@ -21,6 +21,8 @@ export class HeldLog implements GroupPartitionLog {
   appendCount = 0;
   /** Commits at once, as a log without latency would. */
   isOpen = false;
+  /** Whether the leadership is proven alive. */
+  isProven = true;
 
   constructor(fold: Fold = new Fold()) {
     this.#fold = fold;
@@ -46,6 +48,10 @@ export class HeldLog implements GroupPartitionLog {
 
   fold(): Iterable<{ key: Uint8Array; value: Uint8Array }> {
     return this.#fold.entries();
+  }
+
+  requireReadable(): void {
+    if (!this.isProven) throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "unproven, says the test");
   }
 
   /** Who listens for commits and the end of the leadership. */

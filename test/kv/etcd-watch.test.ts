@@ -44,7 +44,12 @@ async function openWatch(fromRevision = 5) {
   const clock = new SimClock();
   const stream = new ScriptedStream();
   const failures: KvError[] = [];
-  const endpoint = { address: "http://e:2379", watch: { watch: async () => stream } } as unknown as EtcdEndpoint;
+  const logins = { forgotten: 0 };
+  const endpoint = {
+    address: "http://e:2379",
+    watch: { watch: async () => stream },
+    forgetLogin: () => void logins.forgotten++,
+  } as unknown as EtcdEndpoint;
   const endpoints = {
     revision: 0,
     sawRevision: () => {},
@@ -62,7 +67,7 @@ async function openWatch(fromRevision = 5) {
   const next = watch.next();
   next.catch(() => {});
   await clock.advance(0);
-  return { clock, stream, failures, endpoints, controller, watch, next, ended };
+  return { clock, stream, failures, endpoints, logins, watch, next, ended };
 }
 
 describe("EtcdWatch", () => {
@@ -150,6 +155,22 @@ describe("EtcdWatch", () => {
       kind: "compacted",
       message: "the watch of p/ at etcd http://e:2379 begins at 5, before 12, the oldest revision kept",
     });
+  });
+
+  it("opens again under a fresh login when the first was refused, and ends when that one is refused too", async () => {
+    const { clock, stream, logins, next } = await openWatch();
+    const refusal = {
+      created: true,
+      canceled: true,
+      compact_revision: "0",
+      cancel_reason: "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+    };
+    stream.answer(4, refusal);
+    await clock.advance(0);
+    expect([logins.forgotten, stream.written.length]).toEqual([1, 2]);
+    stream.answer(4, refusal);
+    await expect(next).rejects.toMatchObject({ kind: "unavailable" });
+    expect(logins.forgotten).toBe(1);
   });
 
   it("gives what had arrived before the stream broke, then the break, then nothing", async () => {

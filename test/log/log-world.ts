@@ -27,6 +27,9 @@ import { SimRandom } from "../sim/sim-random.ts";
 
 const neverAborts = longLivedController().signal;
 
+/** Settings of the log, and which broker it is: 1 unless told. */
+type ProcessSettings = Partial<LogSettings> & { readonly brokerId?: number };
+
 /** Stores and clock that outlive processes. */
 export class LogWorld {
   readonly clock = new SimClock({ seed: "log" });
@@ -47,11 +50,22 @@ export class LogWorld {
   }
 
   /** Starts a process and waits until it serves. */
-  async start(settings: Partial<LogSettings> & { readonly brokerId?: number } = {}): Promise<LogProcess> {
-    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
-    const process = new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
+  async start(settings: ProcessSettings = {}): Promise<LogProcess> {
+    const process = this.#newProcess(settings);
     await this.complete(process.open());
     return process;
+  }
+
+  /** Starts a process that may not come to serve; who asks for it lets time pass. */
+  begin(): LogProcess {
+    const process = this.#newProcess({});
+    void process.open();
+    return process;
+  }
+
+  #newProcess(settings: ProcessSettings): LogProcess {
+    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
+    return new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
   }
 
   /** Lets `ms` of virtual time pass. */
@@ -102,10 +116,10 @@ export class LogProcess {
   readonly feed: ImageFeed;
   readonly topics: Topics;
   readonly brokerLog: BrokerLog;
-  readonly brokerId: number;
-  readonly processId: string;
   /** Every bug the log told of. */
   readonly bugs: unknown[] = [];
+  readonly brokerId: number;
+  readonly processId: string;
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
@@ -138,8 +152,9 @@ export class LogProcess {
     const { store, objectKeys } = world;
     const metrics = new UnexportedMetrics();
     const onBug = (error: unknown) => void this.bugs.push(error);
-    const shared = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration, onBug };
-    this.brokerLog = new BrokerLog({ ...shared, peers: new WorldPeers(world) });
+    const peers = new WorldPeers(world);
+    const parts = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration, peers, onBug };
+    this.brokerLog = new BrokerLog(parts);
   }
 
   /** Settles when the broker log has run to its end. */

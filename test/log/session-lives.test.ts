@@ -4,6 +4,7 @@ import { SHARD_COUNT } from "../../src/cluster/placement.ts";
 import { Session } from "../../src/cluster/session.ts";
 import { claimShards } from "../../src/cluster/shards.ts";
 import { silentLog } from "../../src/host/log.ts";
+import { type ObjectStore, ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
 const signal = new AbortController().signal;
@@ -72,4 +73,78 @@ it("tells of a broken invariant that a flush meets in the moment after its sessi
   await expect(world.complete(partition.append(batchOf(["a"])))).rejects.toThrow("NOT_LEADER_OR_FOLLOWER");
   expect(started.bugs.map(String)).toEqual([expect.stringContaining("could not be put")]);
   await started.crash();
+});
+
+/** A memory store that is out of reach from the first time on that somebody wants a WAL object back, until it is not. */
+class Reach {
+  isLost = false;
+  #isArmed = true;
+  readonly store: ObjectStore;
+
+  constructor(inner: ObjectStore) {
+    this.store = {
+      put: (key, parts, options) => this.#reached(() => inner.put(key, parts, options)),
+      get: (key, options) => this.#reached(() => inner.get(key, options), key),
+      head: (key, options) => this.#reached(() => inner.head(key, options), key),
+      list: (prefix, options) => this.#reached(() => inner.list(prefix, options)),
+      delete: (keys, options) => this.#reached(() => inner.delete(keys, options)),
+    };
+  }
+
+  async #reached<T>(call: () => Promise<T>, readKey = ""): Promise<T> {
+    if (this.#isArmed && readKey.includes("/wal/")) {
+      this.#isArmed = false;
+      this.isLost = true;
+    }
+    if (this.isLost) throw new ObjectStoreError("unavailable", "out of reach");
+    return call();
+  }
+}
+
+it("gives up shards that it cannot load for half a minute because the store is out of reach, and comes back", async () => {
+  const world = new LogWorld();
+  const first = await world.start();
+  await first.createTopic("orders");
+  await first.append("orders", ["kept"]);
+  await first.crash();
+  const reach = new Reach(world.memoryStore);
+  world.store = reach.store;
+  const second = world.begin();
+  await world.clock.run({ until: () => reach.isLost });
+  const sessionCount = async () => (await world.memoryKv.range(world.keys.sessions, { signal })).entries.length;
+  await world.clock.advance(28_000);
+  expect(await sessionCount()).toBe(1);
+  await world.clock.advance(8_000);
+  expect([await sessionCount(), second.brokerLog.isServing]).toEqual([0, false]);
+  reach.isLost = false;
+  await world.clock.run({ until: () => second.brokerLog.isServing });
+  expect(await second.values("orders")).toEqual(["0:kept"]);
+});
+
+it("tells coordinators of a shard that came late, and brings back no topic that was deleted meanwhile", async () => {
+  const world = new LogWorld();
+  const { memoryStore } = world;
+  const first = await world.start();
+  const [gone, kept] = [await first.createTopic("gone"), await first.createTopic("kept")];
+  await first.append("gone", ["a"]);
+  await first.append("kept", ["b"]);
+  const sessionId = [...first.feed.current.claims()][0]?.claim.sessionId ?? "";
+  await first.crash();
+  const keys = [1, 2].map((flush) => world.objectKeys.wal(sessionId, flush));
+  const whole = await Promise.all(keys.map((key) => memoryStore.get(key, { signal })));
+  const put = (key: string, bytes: Uint8Array) => memoryStore.put(key, [bytes], { ifAbsent: false, signal });
+  for (const key of keys) await put(key, new Uint8Array(100));
+  const second = await world.start();
+  let servingCount = 0;
+  second.brokerLog.onServing(() => servingCount++);
+  await world.complete(second.topics.delete({ name: "gone" }, { signal }));
+  for (const [index, key] of keys.entries()) await put(key, whole[index] ?? new Uint8Array());
+  await world.clock.advance(61_000);
+  expect(servingCount).toBe(1);
+  expect(await second.values("kept")).toEqual(["0:b"]);
+  await second.stop();
+  const { objects } = await memoryStore.list("test/ckpt/", { limit: 100, signal });
+  const checkpoints = await Promise.all(objects.map(({ key }) => memoryStore.get(key, { signal })));
+  const names = (topicId: string) => Buffer.concat(checkpoints).includes(Buffer.from(topicId, "base64url"));
+  expect([names(kept.topicId), names(gone.topicId)]).toEqual([true, false]);
 });

@@ -21,6 +21,7 @@ it("names the broker's real address in every command", () => {
 it("says where records are", () => {
   expect(exampleText(facts)).toContain("Records in memory: they end with this process (--data-dir keeps them)\n");
   expect(exampleText({ ...facts, dataDir: "/d" })).toContain("Records in /d\n");
+  expect(exampleText({ ...facts, dataDir: "/d", bucket: "prod" })).toContain("Records in bucket prod\n");
 });
 
 it("puts an address with colons into brackets", () => {

@@ -21,6 +21,9 @@ describe("settings of serve", () => {
       controlHost: "127.0.0.1",
       advertised: { host: "127.0.0.1", port: 9092 },
       dataDir: undefined,
+      s3: undefined,
+      etcd: undefined,
+      clusterName: "kafscale",
       isAutoCreateEnabled: true,
       autoCreatePartitionCount: 1,
       logLevel: "warn",
@@ -52,6 +55,9 @@ describe("settings of serve", () => {
       controlHost: "broker-7.internal",
       advertised: { host: "broker.example", port: 29_092 },
       dataDir: "/var/lib/kafscale",
+      s3: undefined,
+      etcd: undefined,
+      clusterName: "kafscale",
       isAutoCreateEnabled: false,
       autoCreatePartitionCount: 12,
       logLevel: "debug",
@@ -116,10 +122,31 @@ describe("settings of serve", () => {
     );
   });
 
-  it("refuses S3 and etcd settings rather than fall back to memory", () => {
-    expect(refusal({ KAFSCALE_S3_BUCKET: "prod" })).toMatch(/^SettingsError: KAFSCALE_S3_BUCKET is set, .*embedded/);
-    expect(refusal({ KAFSCALE_ETCD_ENDPOINTS: "http://e:1" })).toMatch(/KAFSCALE_ETCD_ENDPOINTS is set, .*embedded/);
+  it("refuses half-set S3 and etcd settings rather than fall back to memory", () => {
+    expect(refusal({ KAFSCALE_S3_BUCKET: "prod" })).toMatch(
+      /^SettingsError: KAFSCALE_S3_BUCKET is set and .*REGION is not/,
+    );
+    expect(refusal({ KAFSCALE_ETCD_ENDPOINTS: "http://e:1" })).toMatch(
+      /KAFSCALE_ETCD_ENDPOINTS is set and .*BUCKET is not/,
+    );
     expect(refusal({ KAFSCALE_ETCD_ENDPOINTS: "e", KAFSCALE_USE_MEMORY_S3: "1" })).toMatch(/KAFSCALE_ETCD_ENDPOINTS/);
+  });
+
+  it("takes a bucket with etcd or with a folder, and knows all of their variables", () => {
+    const s3 = { KAFSCALE_S3_BUCKET: "prod", KAFSCALE_S3_REGION: "eu-west-1", KAFSCALE_S3_NAMESPACE: "a/b" };
+    const settings = readServeSettings({}, { ...s3, KAFSCALE_ETCD_ENDPOINTS: "http://e:1" });
+    expect(settings).toMatchObject({
+      s3: { namespace: "a/b" },
+      etcd: { endpoints: ["http://e:1"] },
+      unreadVariables: [],
+    });
+    expect(readServeSettings({ dataDir: "/d" }, s3)).toMatchObject({ dataDir: "/d", etcd: undefined });
+  });
+
+  it("names the cluster", () => {
+    expect(readServeSettings({}, {}).clusterName).toBe("kafscale");
+    expect(readServeSettings({}, { KAFSCALE_CLUSTER_NAME: "prod.eu-1" }).clusterName).toBe("prod.eu-1");
+    for (const name of ["a/b", ".", "x".repeat(64)]) expect(refusal({ KAFSCALE_CLUSTER_NAME: name })).toContain(name);
   });
 
   it("skips the S3 settings when the store in memory is asked for", () => {

@@ -8,6 +8,7 @@ interface World {
   readonly credentials: RotatingCredentials;
   /** The keys that the source has now. */
   accessKeyId: string;
+  expiration: Date | undefined;
   error: Error | undefined;
   loadCount: number;
 }
@@ -17,10 +18,17 @@ function world(mayChange = true): World {
   const load = (): Promise<S3Identity> => {
     made.loadCount++;
     if (made.error) return Promise.reject(made.error);
-    return Promise.resolve({ accessKeyId: made.accessKeyId, secretAccessKey: "s" });
+    return Promise.resolve({ accessKeyId: made.accessKeyId, secretAccessKey: "s", expiration: made.expiration });
   };
   const credentials = new RotatingCredentials({ mayChange, load }, clock);
-  const made: World = { clock, credentials, accessKeyId: "first", error: undefined, loadCount: 0 };
+  const made: World = {
+    clock,
+    credentials,
+    accessKeyId: "first",
+    expiration: undefined,
+    error: undefined,
+    loadCount: 0,
+  };
   return made;
 }
 
@@ -40,6 +48,18 @@ describe("rotating credentials", () => {
     expect((await w.credentials.current()).accessKeyId).toBe("first");
     await quiet();
     expect((await w.credentials.current()).accessKeyId).toBe("second");
+    expect(w.loadCount).toBe(2);
+  });
+
+  it("that say when they end are left alone until five minutes before", async () => {
+    const w = world();
+    w.expiration = new Date(w.clock.wallMs() + 3_600_000);
+    await w.credentials.current();
+    await w.clock.advance(3_200_000);
+    await w.credentials.current();
+    expect(w.loadCount).toBe(1);
+    await w.clock.advance(150_000);
+    await w.credentials.current();
     expect(w.loadCount).toBe(2);
   });
 

@@ -12,6 +12,7 @@ describe("object keys", () => {
     expect(keys.wal(session, 1_234_567_890_123)).toBe(`team/kafka/wal/${session}/1234567890123`);
     expect(keys.checkpoint(session, 7)).toBe(`team/kafka/ckpt/${session}/7`);
     expect(keys.probe(3)).toBe("team/kafka/probe/3");
+    expect(keys.startProbe(3, "00ff")).toBe("team/kafka/probe/3-00ff");
   });
 
   it("have topic, topic id, partition and twenty digits of the base offset in those of a segment", () => {

@@ -22,6 +22,19 @@ describe("a sealed world", () => {
     expect(Math.random()).toBeLessThan(1);
   });
 
+  it("combines abort signals as Node does: the first to abort decides, with its reason", async () => {
+    await inSealedWorld(async () => {
+      const [early, late] = [new AbortController(), new AbortController()];
+      const combined = AbortSignal.any([early.signal, late.signal]);
+      const reasons: unknown[] = [];
+      combined.addEventListener("abort", () => reasons.push(combined.reason));
+      late.abort("late");
+      early.abort("early");
+      expect(reasons).toEqual(["late"]);
+      expect(AbortSignal.any([early.signal, late.signal]).reason).toBe("early");
+    });
+  });
+
   it("lets a date be made of a number, and is open again afterwards", async () => {
     const year = await inSealedWorld(async () => new Date(0).getUTCFullYear());
     expect(year).toBe(1970);

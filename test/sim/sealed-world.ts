@@ -1,5 +1,6 @@
 // While a schedule runs, whatever could bring in real time, chance or I/O throws: what the seams do not give does not
 // exist. Production code that reached past them would end the run with the name of what it called.
+import { setMaxListeners } from "node:events";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
 /** Something past the seams was called. */
@@ -53,12 +54,27 @@ function seal(): Patched[] {
   replace(Math, "random", "Math.random");
   replace(performance, "now", "performance.now");
   replace(AbortSignal, "timeout", "AbortSignal.timeout");
+  replace(AbortSignal, "any", "AbortSignal.any", anyOf);
   for (const [module, names] of MODULES) {
     const exported = require(`node:${module}`) as object;
     for (const name of names) replace(exported, name, `node:${module}.${name}`);
   }
   syncBuiltinESMExports();
   return patched;
+}
+
+/**
+ * As `AbortSignal.any`. Node keeps a combined signal that somebody listens to for ever, until one of its sources aborts;
+ * those of a killed process never do, and the worlds of past schedules would stay in memory with them.
+ */
+function anyOf(signals: Iterable<AbortSignal>): AbortSignal {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  for (const signal of signals) {
+    if (signal.aborted) controller.abort(signal.reason);
+    else signal.addEventListener("abort", () => controller.abort(signal.reason), { once: true });
+  }
+  return controller.signal;
 }
 
 const RealDate = Date;

@@ -163,6 +163,7 @@ export const rooms: Readonly<Record<string, Room>> = {
       "*": ["node:fs", "node:fs/promises", "node:path", "node:os", "node:url"],
       "kafscale.ts": ["commander", "@commander-js/extra-typings"],
       "settings-from-env.ts": ["valibot"],
+      "s3-adapter.ts": ["@aws-sdk/credential-provider-node", "node:tls"],
     },
     because: "nothing imports the place where real parts are put together",
   },

@@ -1,0 +1,296 @@
+// Bytes of objects as they were read, kept in aligned chunks so that one GET serves every partition whose records lie in
+// it. One GET per chunk however many ask; bounded in bytes, what is kept and what is under way apart. Nothing is given
+// out before the asker's own check has accepted it, and what it does not accept is forgotten.
+import { LRUCache } from "lru-cache";
+import { longLivedController } from "../host/abort.ts";
+import type { ByteBudget } from "../host/byte-budget.ts";
+import type { ByteRange } from "../object-store/object-store.ts";
+import { FormatError } from "../objects/format-error.ts";
+
+/** Part of an object that somebody needs, and how he knows that it is right. */
+export interface CheckedRange extends ByteRange {
+  readonly key: string;
+  /** Whether `bytes`, as long as asked for or shorter, are the right ones. Called once for all bytes that are given out. */
+  accepts(bytes: Uint8Array): boolean;
+}
+
+/** Parts of a {@link ChunkCache}. */
+export interface ChunkCacheComponents {
+  /** One GET. */
+  get(key: string, range: ByteRange): Promise<Uint8Array>;
+  /** Bytes that reads under way may hold; may be shared with others. */
+  readonly budget: ByteBudget;
+  /** Bytes kept. */
+  readonly cacheBytes: number;
+  /** Bytes of an aligned chunk; 0 fetches and keeps exactly what is asked for. */
+  readonly chunkBytes: number;
+}
+
+/** Bytes that are kept, and which ranges of them were accepted. */
+interface Held {
+  readonly isChunk: boolean;
+  readonly bytes: Uint8Array;
+  /** Lengths of accepted ranges by their start in the object. */
+  readonly accepted: Map<number, number>;
+}
+
+/** One GET's worth: a chunk, or the range itself. */
+interface Piece extends ByteRange {
+  readonly name: string;
+  readonly isChunk: boolean;
+}
+
+/** A read whose GETs are under way. */
+interface Started {
+  readonly gets: readonly Promise<Uint8Array>[];
+  /** Bytes of the budget that it holds. */
+  readonly taken: number;
+}
+
+/** A range that covers this share of a chunk is worth the chunk, whether or not somebody needs the rest. */
+const CHUNK_SHARE_MIN = 1 / 2;
+/** A range that covers less of a chunk needs more than the assumption that others want the rest. */
+const CHUNK_SHARE_ASSUMED_MIN = 1 / 16;
+/** How sure the cache can be that chunks are shared, or that they are not; and at the start. */
+const SHARING_MAX = 8;
+const SHARING_AT_START = 4;
+/** A part of a chunk below this share is copied out, so that an answer under way does not pin the whole. */
+const VIEW_SHARE_MIN = 1 / 4;
+/** Chunks of which a part was read alone, and where that part began. */
+const TOUCHED_MAX = 16_384;
+
+/** A cache over the objects of a store. Objects never change, so nothing in it gets old. */
+export class ChunkCache {
+  readonly #parts: ChunkCacheComponents;
+  readonly #held: LRUCache<string, Held>;
+  /** Chunks on their way; whoever started one holds its bytes of the budget. */
+  readonly #chunks = new Map<string, Promise<Uint8Array>>();
+  /** Ranges on their way, so that many who need one cost one read and one check. */
+  readonly #ranges = new Map<string, Promise<Uint8Array>>();
+  readonly #touched = new LRUCache<string, number>({ max: TOUCHED_MAX });
+  /**
+   * Whether small parts are worth their chunks: above 0 while readers of one partition are followed by those of others in
+   * the same objects. Falls with each chunk that leaves without anybody else having wanted it, grows with the others.
+   */
+  #sharing = SHARING_AT_START;
+  readonly #life = longLivedController();
+
+  constructor(components: ChunkCacheComponents) {
+    this.#parts = components;
+    const { cacheBytes } = components;
+    this.#held = new LRUCache({
+      maxSize: cacheBytes,
+      sizeCalculation: ({ bytes }) => bytes.length || 1,
+      dispose: (held, name, reason) => {
+        if (reason === "evict") this.#noteUse(name, held);
+      },
+    });
+  }
+
+  /** Learns from a chunk that leaves: whether more was wanted of it than the range it was fetched for. */
+  #noteUse(name: string, { isChunk, bytes, accepted }: Held): void {
+    if (!isChunk) return;
+    const isShared = accepted.size > 1 || this.#touched.has(name);
+    for (const length of accepted.values()) if (!isShared && length >= bytes.length * CHUNK_SHARE_MIN) return;
+    this.#sharing = Math.max(-SHARING_MAX, Math.min(SHARING_MAX, this.#sharing + (isShared ? 1 : -1)));
+  }
+
+  /** Bytes kept now, at most the bound given at construction. */
+  get heldBytes(): number {
+    return this.#held.calculatedSize;
+  }
+
+  /** Whether a read of this range would wait for no GET of its own. */
+  isAtHand(key: string, range: ByteRange): boolean {
+    const name = nameOf(key, range);
+    if (this.#held.has(name) || this.#ranges.has(name)) return true;
+    const { chunkBytes } = this.#parts;
+    if (chunkBytes === 0) return false;
+    const chunks = chunksOf(key, range, chunkBytes);
+    return chunks.every((chunk) => this.#held.has(chunk.name) || this.#chunks.has(chunk.name));
+  }
+
+  /**
+   * The bytes of a range, from what is kept or by GETs. A view or a copy.
+   * @throws FormatError when what the store gives is not accepted, else whatever the GET rejects with
+   */
+  async read(range: CheckedRange): Promise<Uint8Array> {
+    const kept = this.readKept(range);
+    if (kept) return kept;
+    const name = nameOf(range.key, range);
+    let reading = this.#ranges.get(name);
+    if (!reading) {
+      reading = this.#load(range).finally(() => this.#ranges.delete(name));
+      this.#ranges.set(name, reading);
+    }
+    return reading;
+  }
+
+  /** The range out of what is kept; undefined if not all of it is, or it is not accepted. Synchronous. */
+  readKept(range: CheckedRange): Uint8Array | undefined {
+    const whole = this.#held.get(nameOf(range.key, range));
+    if (whole) return whole.bytes;
+    const { chunkBytes } = this.#parts;
+    if (chunkBytes === 0) return undefined;
+    const [chunk, ...more] = chunksOf(range.key, range, chunkBytes);
+    const held = chunk && more.length === 0 ? this.#held.get(chunk.name) : undefined;
+    return chunk && held ? this.#cutChunk(range, chunk, held) : undefined;
+  }
+
+  #cutChunk(range: CheckedRange, chunk: Piece, held: Held): Uint8Array | undefined {
+    const start = range.start - chunk.start;
+    const view = held.bytes.subarray(start, start + range.length);
+    if (held.accepted.get(range.start) !== range.length) {
+      if (!range.accepts(view)) {
+        this.#held.delete(chunk.name);
+        return undefined;
+      }
+      held.accepted.set(range.start, range.length);
+    }
+    return view.length < held.bytes.length * VIEW_SHARE_MIN ? view.slice() : view;
+  }
+
+  async #load(range: CheckedRange): Promise<Uint8Array> {
+    const pieces = this.#piecesOf(range);
+    const { gets, taken } = this.#tryStart(range, pieces) ?? (await this.#startInTurn(range, pieces));
+    try {
+      return this.#accept(range, pieces, await allOf(gets));
+    } finally {
+      this.#parts.budget.give(taken);
+    }
+  }
+
+  /** Starts the GETs that are missing, if there is room for their bytes and for the copy that joins them. */
+  #tryStart(range: CheckedRange, pieces: readonly Piece[]): Started | undefined {
+    const taken = this.#bytesFor(range, this.#missingOf(pieces), pieces.length);
+    if (taken > 0 && !this.#parts.budget.tryTake(taken)) return undefined;
+    return { gets: pieces.map((piece) => this.#fetch(range.key, piece)), taken };
+  }
+
+  async #startInTurn(range: CheckedRange, pieces: readonly Piece[]): Promise<Started> {
+    const { budget } = this.#parts;
+    for (;;) {
+      const counted = this.#missingOf(pieces);
+      const taken = this.#bytesFor(range, counted, pieces.length);
+      if (taken > 0) await budget.take(taken, { signal: this.#life.signal });
+      if (this.#missingOf(pieces).every((piece) => counted.includes(piece))) {
+        return { gets: pieces.map((piece) => this.#fetch(range.key, piece)), taken };
+      }
+      // While this waited its turn something that was at hand was let go of.
+      budget.give(taken);
+    }
+  }
+
+  #missingOf(pieces: readonly Piece[]): readonly Piece[] {
+    return pieces.filter(({ name }) => !this.#held.has(name) && !this.#chunks.has(name));
+  }
+
+  #bytesFor(range: ByteRange, missing: readonly Piece[], pieceCount: number): number {
+    const joinedBytes = pieceCount > 1 ? range.length : 0;
+    const wanted = missing.reduce((sum, { length }) => sum + length, joinedBytes);
+    return Math.min(wanted, this.#parts.budget.bytesMax);
+  }
+
+  #fetch(key: string, piece: Piece): Promise<Uint8Array> {
+    const bytesOfPiece = { start: piece.start, length: piece.length };
+    if (!piece.isChunk) return this.#parts.get(key, bytesOfPiece);
+    const held = this.#held.get(piece.name);
+    if (held) return Promise.resolve(held.bytes);
+    const underWay = this.#chunks.get(piece.name);
+    if (underWay) return underWay;
+    const fetching = this.#parts
+      .get(key, bytesOfPiece)
+      .then((bytes) => {
+        this.#held.set(piece.name, { isChunk: true, bytes, accepted: new Map() });
+        return bytes;
+      })
+      .finally(() => this.#chunks.delete(piece.name));
+    this.#chunks.set(piece.name, fetching);
+    return fetching;
+  }
+
+  /** Puts the range together, has it checked, and keeps it or forgets what it came from. */
+  #accept(range: CheckedRange, pieces: readonly Piece[], parts: readonly Uint8Array[]): Uint8Array {
+    const [piece, ...more] = pieces;
+    const [part] = parts;
+    if (piece && part && piece.isChunk && more.length === 0) {
+      const held = this.#held.get(piece.name) ?? { isChunk: true, bytes: part, accepted: new Map() };
+      const bytes = this.#cutChunk(range, piece, held);
+      if (bytes) return bytes;
+    } else {
+      const bytes = pieces.length === 1 && part ? part : joined(range, pieces, parts);
+      if (range.accepts(bytes)) {
+        this.#held.set(nameOf(range.key, range), { isChunk: false, bytes, accepted: new Map() });
+        this.#noteParts(range, pieces);
+        return bytes;
+      }
+    }
+    for (const { name } of pieces) this.#held.delete(name);
+    throw new FormatError(range.key, `${range.length} bytes at ${range.start} are not what they should be`);
+  }
+
+  #piecesOf(range: CheckedRange): readonly Piece[] {
+    const { key, start, length } = range;
+    const { chunkBytes } = this.#parts;
+    const exact = { name: nameOf(key, range), isChunk: false, start, length };
+    if (chunkBytes === 0) return [exact];
+    const chunks = chunksOf(key, range, chunkBytes);
+    if (length >= chunkBytes * CHUNK_SHARE_MIN) return chunks;
+    // A reader of one partition among many needs little of each object: then the second one who comes shows that more of
+    // it is needed.
+    const isWantedAgain = chunks.every(({ name }) => {
+      const touchedAt = this.#touched.get(name);
+      return this.#held.has(name) || this.#chunks.has(name) || (touchedAt !== undefined && touchedAt !== start);
+    });
+    if (isWantedAgain) this.#sharing = Math.min(SHARING_MAX, this.#sharing + 1);
+    // Where a range is a small part of a chunk, the assumption alone is not enough.
+    const sureness = length >= chunkBytes * CHUNK_SHARE_ASSUMED_MIN ? 0 : SHARING_AT_START;
+    if (isWantedAgain || this.#sharing > sureness) return chunks;
+    for (const { name } of chunks) this.#touched.set(name, start);
+    return [exact];
+  }
+
+  /** Chunks that a range was joined from count as used by it, as those do that it was cut out of. */
+  #noteParts({ start, length }: ByteRange, pieces: readonly Piece[]): void {
+    if (pieces.length === 1) return;
+    for (const { name } of pieces) this.#held.peek(name)?.accepted.set(start, length);
+  }
+}
+
+/** What all of them give. One that fails does not end this before the others: their bytes are counted until they are there. */
+async function allOf(gets: readonly Promise<Uint8Array>[]): Promise<readonly Uint8Array[]> {
+  const [only] = gets;
+  if (only && gets.length === 1) return [await only];
+  const ended = await Promise.allSettled(gets);
+  return ended.map((part) => {
+    if (part.status === "rejected") throw part.reason;
+    return part.value;
+  });
+}
+
+function nameOf(key: string, { start, length }: ByteRange): string {
+  return `${key}@${start}+${length}`;
+}
+
+function chunksOf(key: string, { start, length }: ByteRange, chunkBytes: number): Piece[] {
+  const chunks: Piece[] = [];
+  for (let at = start - (start % chunkBytes); at < start + length; at += chunkBytes) {
+    chunks.push({ name: `${key}#${at / chunkBytes}`, isChunk: true, start: at, length: chunkBytes });
+  }
+  return chunks;
+}
+
+/** The range out of the chunks that cover it; shorter where the object ends before it does. */
+function joined(range: ByteRange, pieces: readonly Piece[], parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(range.length);
+  let end = 0;
+  for (const [index, piece] of pieces.entries()) {
+    const part = parts[index] ?? new Uint8Array(0);
+    const from = Math.max(0, range.start - piece.start);
+    const to = Math.min(part.length, range.start + range.length - piece.start);
+    if (from >= to || piece.start + from - range.start !== end) break;
+    bytes.set(part.subarray(from, to), end);
+    end += to - from;
+  }
+  return bytes.subarray(0, end);
+}

@@ -1,0 +1,203 @@
+// GETs of what is no longer in RAM: their own slots and their own rate, so that consumers who catch up share what the
+// store and the processor have to give with producers and never take it from them. A GET that takes longer than most is
+// sent a second time, within bounds. Every one has a deadline; nothing is retried here.
+import { longLivedController } from "../host/abort.ts";
+import { ByteBudget } from "../host/byte-budget.ts";
+import { type Clock, sleep, withDeadline } from "../host/clock.ts";
+import type { Counter, Metrics } from "../host/metrics.ts";
+import type { ByteRange, ObjectStore } from "../object-store/object-store.ts";
+
+/** How reads behind the tail go to the store. */
+export interface ColdReadSettings {
+  /**
+   * Bytes of the aligned pieces that are fetched and kept. 0: exactly what is asked for, where a GET costs no more than
+   * its bytes.
+   */
+  readonly chunkBytes: number;
+  /** GETs under way at the same time, second ones included; 1 and up. */
+  readonly getsInFlightMax: number;
+  /** Bytes that GETs may bring in a second; 0 is without limit. */
+  readonly bytesPerSecond: number;
+  /**
+   * A GET is sent again when it takes longer than 95 % of the last ones did, and this long at least; Infinity is never.
+   */
+  readonly hedgeMsMin: number;
+  /** Bytes fetched ahead of a reader who reads on and on; 0 is none. */
+  readonly readAheadBytes: number;
+}
+
+const MIB = 1024 * 1024;
+
+/** For a store across a network that is paid by the GET. */
+export const objectStoreColdReads: ColdReadSettings = {
+  chunkBytes: 4 * MIB,
+  getsInFlightMax: 16,
+  // A bound on what catch-up takes of network and processor. How it bears on producers is not measured yet.
+  bytesPerSecond: 400 * MIB,
+  hedgeMsMin: 50,
+  readAheadBytes: 16 * MIB,
+};
+
+/** Durations of a size class before its GETs are hedged, and how many of the last ones count. */
+const DURATIONS_MIN = 20;
+const DURATIONS_KEPT = 100;
+/** GETs up to this many bytes are compared with each other, larger ones among themselves. */
+const SMALL_GET_BYTES = 256 * 1024;
+/** One GET in so many may be hedged, and as many at once when there was no need for long. */
+const GETS_PER_HEDGE = 10;
+const HEDGES_SAVED_MAX = 4;
+
+/** Parts of {@link ColdReads}. */
+export interface ColdReadComponents {
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly settings: ColdReadSettings;
+  /** After this a GET counts as failed. */
+  readonly attemptTimeoutMs: number;
+  /** What reads under way may hold; a second GET that does not fit in is not sent. */
+  readonly budget: ByteBudget;
+}
+
+interface SecondGet {
+  /** Aborts when the first one has ended. */
+  readonly waiting: AbortSignal;
+  readonly send: () => Promise<Uint8Array>;
+}
+
+/** The GETs of all readers of a broker. */
+export class ColdReads {
+  readonly #parts: ColdReadComponents;
+  readonly #slots: ByteBudget;
+  readonly #small = new RecentDurations();
+  readonly #large = new RecentDurations();
+  readonly #gets: Counter;
+  readonly #hedges: Counter;
+  readonly #bytes: Counter;
+  /** Hedges that may be sent now; grows with each GET. */
+  #hedgesSaved = 0;
+  /** When the rate lets the next GET go. */
+  #nextMs = 0;
+  /** What GETs under way live under: they are bounded by their deadlines, and others than the first asker wait for them. */
+  readonly #life = longLivedController();
+
+  constructor(components: ColdReadComponents) {
+    this.#parts = components;
+    const { metrics, settings } = components;
+    this.#slots = new ByteBudget(settings.getsInFlightMax);
+    this.#gets = metrics.counter("kafscale_cold_gets_total", "GETs of records that were not in RAM.");
+    this.#hedges = metrics.counter("kafscale_cold_gets_hedged_total", "GETs of such records sent a second time.");
+    this.#bytes = metrics.counter("kafscale_cold_get_bytes_total", "Bytes that these GETs brought.");
+  }
+
+  /** Reads a range once, in its turn. Rejects with what the store or the deadline says. */
+  async get(key: string, range: ByteRange): Promise<Uint8Array> {
+    if (!this.#slots.tryTake(1)) await this.#slots.take(1, { signal: this.#life.signal });
+    try {
+      if (this.#parts.settings.bytesPerSecond > 0) await this.#awaitTurn(range.length);
+      const bytes = await this.#hedged(key, range);
+      this.#bytes.value += bytes.length;
+      this.#refund(range.length - bytes.length);
+      return bytes;
+    } finally {
+      this.#slots.give(1);
+    }
+  }
+
+  /** Spaces GETs so that their bytes keep to the rate. */
+  async #awaitTurn(bytes: number): Promise<void> {
+    const { clock, settings } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const startMs = Math.max(nowMs, this.#nextMs);
+    this.#nextMs = startMs + (bytes * 1000) / settings.bytesPerSecond;
+    if (startMs > nowMs) await sleep(clock, startMs - nowMs, this.#life.signal);
+  }
+
+  /** Where the object ended before the range did: the rate counts what came. */
+  #refund(bytes: number): void {
+    const { bytesPerSecond } = this.#parts.settings;
+    if (bytesPerSecond > 0) this.#nextMs -= (bytes * 1000) / bytesPerSecond;
+  }
+
+  async #hedged(key: string, range: ByteRange): Promise<Uint8Array> {
+    this.#hedgesSaved = Math.min(HEDGES_SAVED_MAX, this.#hedgesSaved + 1 / GETS_PER_HEDGE);
+    const { p95Ms } = this.#durationsOf(range);
+    const { hedgeMsMin } = this.#parts.settings;
+    if (p95Ms === undefined || hedgeMsMin === Number.POSITIVE_INFINITY) {
+      return this.#attempt(key, range, this.#life.signal);
+    }
+    const [waiting, loser] = [new AbortController(), new AbortController()];
+    const send = () => this.#attempt(key, range, loser.signal);
+    const first = send();
+    const second = this.#attemptLater(Math.max(p95Ms, hedgeMsMin), range, { waiting: waiting.signal, send });
+    // The asker decides whether to try again: what failed before needs no company.
+    first.catch(() => waiting.abort());
+    try {
+      return await Promise.any([first, second]);
+    } catch {
+      return await first;
+    } finally {
+      waiting.abort();
+      loser.abort(new Error(`another get of ${key} was faster`));
+    }
+  }
+
+  /** The second GET, when its time has come and there is room for it. Rejects where it is not sent. */
+  async #attemptLater(delayMs: number, range: ByteRange, { waiting, send }: SecondGet): Promise<Uint8Array> {
+    await sleep(this.#parts.clock, delayMs, waiting);
+    if (!this.#mayHedge(range.length)) throw new Error("there is no room for a second get");
+    try {
+      return await send();
+    } finally {
+      this.#parts.budget.give(range.length);
+      this.#slots.give(1);
+    }
+  }
+
+  #mayHedge(bytes: number): boolean {
+    const { budget } = this.#parts;
+    if (this.#hedgesSaved < 1 || !this.#slots.tryTake(1)) return false;
+    if (!budget.tryTake(bytes)) {
+      this.#slots.give(1);
+      return false;
+    }
+    this.#hedgesSaved--;
+    this.#hedges.value++;
+    return true;
+  }
+
+  async #attempt(key: string, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const { store, clock, attemptTimeoutMs } = this.#parts;
+    this.#gets.value++;
+    const startMs = clock.monotonicMs();
+    const bytes = await withDeadline(clock, attemptTimeoutMs, `get of ${key}`, signal, (attempt) =>
+      store.get(key, { range, signal: attempt }),
+    );
+    this.#durationsOf(range).add(clock.monotonicMs() - startMs);
+    return bytes;
+  }
+
+  #durationsOf({ length }: ByteRange): RecentDurations {
+    return length <= SMALL_GET_BYTES ? this.#small : this.#large;
+  }
+}
+
+/** How long the last calls of a kind took. */
+class RecentDurations {
+  readonly #kept: number[] = [];
+  #next = 0;
+  #p95Ms: number | undefined;
+
+  /** 95 % took no longer; undefined while too few are known. As of the last tenth call. */
+  get p95Ms(): number | undefined {
+    return this.#p95Ms;
+  }
+
+  add(durationMs: number): void {
+    this.#kept[this.#next % DURATIONS_KEPT] = durationMs;
+    this.#next++;
+    if (this.#kept.length < DURATIONS_MIN || this.#next % 10 !== 0) return;
+    const sorted = this.#kept.toSorted((left, right) => left - right);
+    this.#p95Ms = sorted[Math.floor(sorted.length * 0.95)];
+  }
+}

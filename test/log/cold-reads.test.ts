@@ -1,0 +1,121 @@
+// GETs behind the tail: slots, rate, hedges and deadlines.
+import { describe, expect, it } from "vitest";
+import { ByteBudget } from "../../src/host/byte-budget.ts";
+import { DeadlineError } from "../../src/host/clock.ts";
+import { UnexportedMetrics } from "../../src/host/metrics.ts";
+import { type ColdReadSettings, ColdReads, objectStoreColdReads } from "../../src/log/cold-reads.ts";
+import { SimClock } from "../sim/sim-clock.ts";
+import { type GetFate, SlowStore } from "./slow-store.ts";
+
+const signal = new AbortController().signal;
+const object = Uint8Array.from({ length: 1_000 }, (_, index) => index);
+const all = { start: 0, length: object.length };
+
+async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: number) => GetFate) {
+  const clock = new SimClock({ seed: "cold" });
+  const store = new SlowStore(clock, fateOf);
+  await store.put("object", [object], { ifAbsent: true, signal });
+  const metrics = new UnexportedMetrics();
+  const budget = new ByteBudget(100_000);
+  const reads = new ColdReads({
+    store,
+    clock,
+    metrics,
+    settings: { ...objectStoreColdReads, bytesPerSecond: 0, ...settings },
+    attemptTimeoutMs: 5_000,
+    budget,
+  });
+  /** `count` GETs, one after another. */
+  const warm = async (count: number) => {
+    for (let index = 0; index < count; index++) await clock.complete(reads.get("object", all));
+  };
+  const hedged = () => metrics.counter("kafscale_cold_gets_hedged_total", "").value;
+  return { clock, store, metrics, budget, reads, warm, hedged };
+}
+
+describe("cold reads", () => {
+  it("never have more GETs under way than there are slots", async () => {
+    const { clock, store, reads } = await worldOf({ getsInFlightMax: 3 });
+    const gets = Array.from({ length: 20 }, (_, start) => reads.get("object", { start, length: 10 }));
+    const parts = await clock.complete(Promise.all(gets));
+    expect(parts.map((part) => part[0])).toEqual(Array.from({ length: 20 }, (_, index) => index));
+    expect(store.peak.gets).toBe(3);
+  });
+
+  it("keep to their rate, which counts the bytes that came", async () => {
+    const { clock, reads } = await worldOf({ bytesPerSecond: 10_000 }, () => ({ ms: 0 }));
+    for (let index = 0; index < 11; index++) await clock.complete(reads.get("object", all));
+    expect(clock.monotonicMs()).toBeCloseTo(1_000, -1);
+    // Ten times the object is asked for; there is only one.
+    for (let index = 0; index < 10; index++) await clock.complete(reads.get("object", { start: 0, length: 10_000 }));
+    expect(clock.monotonicMs()).toBeCloseTo(2_000, -1);
+  });
+
+  it("send a GET a second time when it takes longer than nearly all before, and take the answer that comes first", async () => {
+    const { clock, store, reads, warm, hedged } = await worldOf({ hedgeMsMin: 50 }, (nth) => ({
+      ms: nth === 30 ? 4_000 : 10,
+    }));
+    await warm(30);
+    const startMs = clock.monotonicMs();
+    expect(await clock.complete(reads.get("object", all))).toEqual(object);
+    expect(clock.monotonicMs() - startMs).toBeCloseTo(60, 0);
+    expect([store.ranges.length, hedged()]).toEqual([32, 1]);
+    await clock.advance(1);
+    expect([store.abortedCount, clock.pendingCount]).toEqual([1, 0]);
+  });
+
+  it("take the second answer when the first GET fails after all, and fail only when both do", async () => {
+    const fates: Record<number, GetFate> = {
+      30: { ms: 55, fails: true },
+      32: { ms: 55, fails: true },
+      33: { ms: 10, fails: true },
+    };
+    const { clock, reads, warm, hedged, budget } = await worldOf({ hedgeMsMin: 50 }, (nth) => fates[nth] ?? { ms: 10 });
+    await warm(30);
+    expect(await clock.complete(reads.get("object", all))).toEqual(object);
+    await expect(clock.complete(reads.get("object", all))).rejects.toThrow(/fails/);
+    expect([hedged(), budget.taken]).toEqual([2, 0]);
+  });
+
+  it("do not hedge a GET that failed before, nor while too little is known, nor where that is switched off", async () => {
+    const failing = await worldOf({ hedgeMsMin: 50 }, (nth) => ({ ms: 10, fails: nth === 30 }));
+    await failing.warm(30);
+    await expect(failing.clock.complete(failing.reads.get("object", all))).rejects.toThrow(/fails/);
+    expect([failing.hedged(), failing.clock.pendingCount]).toEqual([0, 0]);
+    const young = await worldOf({ hedgeMsMin: 50 }, (nth) => ({ ms: nth === 10 ? 4_000 : 10 }));
+    await young.warm(11);
+    expect(young.hedged()).toBe(0);
+    const off = await worldOf({ hedgeMsMin: Number.POSITIVE_INFINITY }, (nth) => ({ ms: nth === 30 ? 4_000 : 10 }));
+    await off.warm(31);
+    expect(off.hedged()).toBe(0);
+  });
+
+  it("hedge one GET in ten at most, so that a slow store is not asked twice as much", async () => {
+    const { clock, store, reads, warm, hedged } = await worldOf({ hedgeMsMin: 20 }, (nth) => ({
+      ms: nth < 40 ? 10 : 300,
+    }));
+    await warm(40);
+    const gets = Array.from({ length: 100 }, () => reads.get("object", all));
+    await clock.complete(Promise.all(gets));
+    expect(hedged()).toBeGreaterThan(0);
+    expect(hedged()).toBeLessThanOrEqual(4 + 10);
+    expect(store.peak.gets).toBeLessThanOrEqual(16);
+  });
+
+  it("send no second GET that the budget has no room for", async () => {
+    const { clock, reads, warm, hedged, budget } = await worldOf({ hedgeMsMin: 50 }, (nth) => ({
+      ms: nth === 30 ? 400 : 10,
+    }));
+    await warm(30);
+    expect(budget.tryTake(99_500)).toBe(true);
+    expect(await clock.complete(reads.get("object", all))).toEqual(object);
+    expect([hedged(), budget.taken]).toEqual([0, 99_500]);
+  });
+
+  it("fail at their deadline and give their slot back", async () => {
+    const { clock, reads } = await worldOf({ getsInFlightMax: 1 }, (nth) => ({ ms: nth === 0 ? 60_000 : 10 }));
+    const first = clock.complete(reads.get("object", all));
+    await expect(first).rejects.toThrow(DeadlineError);
+    expect(await clock.complete(reads.get("object", all))).toEqual(object);
+  });
+});

@@ -1,0 +1,229 @@
+// Reading behind the tail as a whole: the same answers whatever the settings, few GETs, and damage that stays where it is.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { silentLog } from "../../src/host/log.ts";
+import { UnexportedMetrics } from "../../src/host/metrics.ts";
+import { errorCodeOf } from "../../src/kafka-error.ts";
+import { type ColdReadSettings, objectStoreColdReads } from "../../src/log/cold-reads.ts";
+import type { Extent } from "../../src/log/extents.ts";
+import { embeddedLogSettings, type LogSettings } from "../../src/log/log-settings.ts";
+import { PartitionLog } from "../../src/log/partition-log.ts";
+import { WalReader } from "../../src/log/wal-reader.ts";
+import { ObjectKeys } from "../../src/objects/object-keys.ts";
+import { encodeBatch } from "../../src/records/encode-batch.ts";
+import { iterateBatches } from "../../src/records/record-batch.ts";
+import { crc32c } from "../../src/wire/crc32c.ts";
+import { SimClock } from "../sim/sim-clock.ts";
+import { type GetFate, SlowStore } from "./slow-store.ts";
+
+const sessionId = "0123456789abcdef01234567";
+const keys = new ObjectKeys("test");
+
+interface Shape {
+  /** Flushes, and the records of each partition in each of them; 0 is none. */
+  readonly flushes: readonly (readonly number[])[];
+  readonly valueBytes: number;
+}
+
+/** A store with WAL objects of that shape, and the extents of each partition. */
+async function storeOf(clock: SimClock, { flushes, valueBytes }: Shape, fateOf?: (nth: number) => GetFate) {
+  const signal = new AbortController().signal;
+  const store = new SlowStore(clock, fateOf);
+  const partitions: Extent[][] = (flushes[0] ?? []).map(() => []);
+  for (const [index, counts] of flushes.entries()) {
+    const parts: Uint8Array[] = [];
+    let position = 0;
+    for (const [partition, count] of counts.entries()) {
+      const extents = partitions[partition];
+      if (!extents || count === 0) continue;
+      const baseOffset = extents.at(-1)?.endOffset ?? 0;
+      const bytes = batchesFrom(baseOffset, count, valueBytes);
+      extents.push({
+        sessionId,
+        flush: index + 1,
+        position,
+        length: bytes.length,
+        crc32c: crc32c(bytes),
+        baseOffset,
+        endOffset: baseOffset + count,
+        leaderEpoch: 1,
+        firstTimestampMs: 1,
+        lastTimestampMs: 1,
+        maxTimestampMs: 1,
+        tailBytes: null,
+      });
+      parts.push(bytes);
+      position += bytes.length;
+    }
+    // What stands behind the extents in a real object.
+    parts.push(new Uint8Array(50));
+    await store.put(keys.wal(sessionId, index + 1), parts, { ifAbsent: true, signal });
+  }
+  return { store, partitions };
+}
+
+/** A batch per record. */
+function batchesFrom(baseOffset: number, count: number, valueBytes: number): Uint8Array {
+  const value = new Uint8Array(valueBytes).fill(baseOffset);
+  const batches = Array.from({ length: count }, (_, index) =>
+    encodeBatch([{ timestampMs: 1, key: null, value }], { baseOffset: baseOffset + index }),
+  );
+  return new Uint8Array(Buffer.concat(batches));
+}
+
+function readerOf(
+  clock: SimClock,
+  store: SlowStore,
+  coldReads: Partial<ColdReadSettings>,
+  settings: Partial<LogSettings> = {},
+) {
+  const metrics = new UnexportedMetrics();
+  const walReader = new WalReader({
+    store,
+    clock,
+    log: silentLog,
+    metrics,
+    objectKeys: keys,
+    settings: {
+      ...embeddedLogSettings,
+      ...settings,
+      coldReads: { ...objectStoreColdReads, bytesPerSecond: 0, hedgeMsMin: Number.POSITIVE_INFINITY, ...coldReads },
+    },
+  });
+  const logOf = (extents: readonly Extent[]) => {
+    const term = {
+      leaderEpoch: 1,
+      requireWritable() {},
+      requireReadable() {},
+      enqueue() {},
+      readExtent: (extent: Extent, signal: AbortSignal, following?: Iterable<Extent>) =>
+        walReader.readExtent(extent, signal, following),
+      monotonicMs: () => clock.monotonicMs(),
+    };
+    const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, isInternal: false }, term);
+    log.restore(0, extents, extents.at(-1)?.endOffset ?? 0);
+    return log;
+  };
+  return { logOf, metrics };
+}
+
+/** The offsets of everything from `from` on, as a consumer reads it. */
+async function consume(log: PartitionLog, from: number, maxBytes: number): Promise<number[]> {
+  const signal = new AbortController().signal;
+  const offsets: number[] = [];
+  let next = from;
+  while (next < log.highWatermark) {
+    for (const part of await log.read(next, { maxBytes, atLeastOneBatch: true, signal })) {
+      for (const batch of iterateBatches(part)) {
+        if (batch.computeCrc() !== batch.crc) throw new Error(`the batch at ${batch.baseOffset} is damaged`);
+        offsets.push(batch.baseOffset);
+        next = batch.nextOffset;
+      }
+    }
+  }
+  return offsets;
+}
+
+function countFrom(from: number, end: number): number[] {
+  return Array.from({ length: end - from }, (_, index) => from + index);
+}
+
+const evenShape = (flushes: number, partitions: number, records: number): Shape => ({
+  flushes: Array.from({ length: flushes }, () => Array.from({ length: partitions }, () => records)),
+  valueBytes: 100,
+});
+
+describe("reading behind the tail", () => {
+  it("gives every consumer the same records, whatever is cached, chunked, hedged or read ahead", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.nat(4), { minLength: 3, maxLength: 3 }), { minLength: 1, maxLength: 12 }),
+        fc.constantFrom(0, 200, 1_000, 100_000),
+        fc.constantFrom(1, 700, 1_000_000),
+        fc.constantFrom(1, 500, 1_000_000),
+        fc.constantFrom(0, 400, 100_000),
+        fc.array(fc.record({ partition: fc.nat(2), from: fc.nat(10), maxBytes: fc.constantFrom(1, 300, 5_000) }), {
+          minLength: 1,
+          maxLength: 6,
+        }),
+        async (flushes, chunkBytes, readCacheBytes, readsInFlightBytes, readAheadBytes, consumers) => {
+          const clock = new SimClock({ seed: "same" });
+          const { store, partitions } = await storeOf(clock, { flushes, valueBytes: 60 }, (nth) => ({
+            ms: (nth * 13) % 90,
+          }));
+          const coldReads = { chunkBytes, readAheadBytes, hedgeMsMin: 40, getsInFlightMax: 4 };
+          const { logOf } = readerOf(clock, store, coldReads, { readCacheBytes, readsInFlightBytes });
+          const logs = partitions.map((extents) => logOf(extents));
+          const reads = consumers.map(async ({ partition, from, maxBytes }) => {
+            const log = logs[partition];
+            if (!log) throw new Error("no such partition");
+            const first = Math.min(from, log.highWatermark);
+            expect(await consume(log, first, maxBytes)).toEqual(countFrom(first, log.highWatermark));
+          });
+          await clock.complete(Promise.all(reads));
+          await clock.advance(1_000);
+          expect(clock.pendingCount).toBe(0);
+        },
+      ),
+      { numRuns: 100 },
+    ));
+
+  it("costs consumers of all partitions one GET per chunk", async () => {
+    const clock = new SimClock({ seed: "all" });
+    const { store, partitions } = await storeOf(clock, evenShape(10, 8, 8));
+    const { logOf } = readerOf(clock, store, { chunkBytes: 20_000 });
+    const reads = partitions.map((extents) => consume(logOf(extents), 0, 1_000));
+    const found = await clock.complete(Promise.all(reads));
+    expect(found.every((offsets) => offsets.length === 80)).toBe(true);
+    expect(store.ranges).toHaveLength(10);
+  });
+
+  it("reads ahead of a sequential consumer, so that he waits for few of the GETs", async () => {
+    const timeOf = async (readAheadBytes: number) => {
+      const clock = new SimClock({ seed: "ahead" });
+      const { store, partitions } = await storeOf(clock, evenShape(40, 1, 8), () => ({ ms: 50 }));
+      const { logOf } = readerOf(clock, store, { chunkBytes: 0, readAheadBytes });
+      await clock.complete(consume(logOf(partitions[0] ?? []), 0, 1_000));
+      return { ms: clock.monotonicMs(), gets: store.ranges.length };
+    };
+    const without = await timeOf(0);
+    const ahead = await timeOf(8_000);
+    expect(without.ms).toBe(40 * 50);
+    expect(ahead.ms).toBeLessThan(without.ms / 3);
+    expect([without.gets, ahead.gets]).toEqual([40, 40]);
+  });
+
+  it("answers KAFKA_STORAGE_ERROR for a damaged extent, after three tries, and serves its neighbours in the chunk", async () => {
+    const signal = new AbortController().signal;
+    const clock = new SimClock({ seed: "damage" });
+    const { store, partitions } = await storeOf(clock, evenShape(1, 2, 3));
+    const key = keys.wal(sessionId, 1);
+    const bytes = await clock.complete(store.get(key, { signal }));
+    const damaged = bytes.slice();
+    damaged[70] = (damaged[70] ?? 0) ^ 1;
+    await store.put(key, [damaged], { ifAbsent: false, signal });
+    store.ranges.length = 0;
+    const { logOf, metrics } = readerOf(clock, store, { chunkBytes: 10_000 });
+    const [bad, good] = partitions.map((extents) => logOf(extents));
+    if (!bad || !good) throw new Error("two partitions are there");
+    const refused = await clock.complete(consume(bad, 0, 1_000).catch(errorCodeOf));
+    expect(refused).toBe(ErrorCode.KAFKA_STORAGE_ERROR);
+    expect(metrics.counters.get("kafscale_corrupt_reads_total")?.value).toBe(3);
+    expect(store.ranges).toHaveLength(3);
+    expect(await clock.complete(consume(good, 0, 1_000))).toEqual([0, 1, 2]);
+    await store.put(key, [bytes], { ifAbsent: false, signal });
+    expect(await clock.complete(consume(bad, 0, 1_000))).toEqual([0, 1, 2]);
+  });
+
+  it("asks for an extent that many wait for once, also when it cannot be had", async () => {
+    const clock = new SimClock({ seed: "many" });
+    const { store, partitions } = await storeOf(clock, evenShape(1, 1, 3), () => ({ ms: 10, fails: true }));
+    const { logOf } = readerOf(clock, store, { chunkBytes: 0 });
+    const log = logOf(partitions[0] ?? []);
+    const reads = Array.from({ length: 20 }, () => consume(log, 0, 1_000).catch(errorCodeOf));
+    const codes = await clock.complete(Promise.all(reads));
+    expect(new Set(codes)).toEqual(new Set([ErrorCode.KAFKA_STORAGE_ERROR]));
+    expect(store.ranges).toHaveLength(3);
+  });
+});
