@@ -55,9 +55,18 @@ export class CheckpointOracle implements CheckpointWitness {
     }
   }
 
-  onClaim(shard: number, claim: ShardClaim): void {
+  onClaim(shard: number, claim: ShardClaim, before: ShardClaim | undefined): void {
+    if (before && before.sessionId !== claim.sessionId) this.#countOlderSection(shard, before);
     this.#checkReachable(shard, claim);
     this.#checkPendingNamed(shard, claim);
+  }
+
+  /** The owner had the shard before and got it back, and was gone before its next checkpoint. */
+  #countOlderSection(shard: number, { sessionId, epoch }: ShardClaim): void {
+    const pointer = this.#oracle.pointers.get(sessionId);
+    const row = pointer && this.#indexOf(pointer)?.sections.find((candidate) => candidate.shard === shard);
+    const isGone = !this.#oracle.liveSessions.has(sessionId);
+    if (row && isGone && row.epoch < epoch) this.#ledger.count("claim over a section of an older epoch");
   }
 
   /** What the section in force says, against what was committed when its head was taken. */

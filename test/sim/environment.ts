@@ -11,6 +11,8 @@ import type { SimRandom } from "./sim-random.ts";
 import type { StoreEvent } from "./store-oracle.ts";
 
 const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c"];
+/** What besides can go wrong between brokers. */
+const CLUSTER_FAILPOINTS: readonly StoreEvent[] = [...FAILPOINTS, "topics", "a"];
 const FAILPOINT_WAIT_MS = 3_000;
 /** How long a broker that was restarted in order is away. */
 const RESTART_MS: readonly [number, number] = [50, 2_000];
@@ -107,7 +109,7 @@ export class Environment {
   async #failpoint(random: SimRandom): Promise<void> {
     if (random.chance(0.4)) return;
     const { clock, oracle } = this.#world;
-    const event = random.pick(FAILPOINTS);
+    const event = random.pick(this.#cluster.brokers.length === 1 ? FAILPOINTS : CLUSTER_FAILPOINTS);
     await Promise.race([oracle.next(event), sleep(clock, FAILPOINT_WAIT_MS, this.#over.signal)]);
     this.#over.signal.throwIfAborted();
     this.#world.ledger.count(`failpoint after ${event}`);

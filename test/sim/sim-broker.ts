@@ -95,6 +95,7 @@ export class BrokerLife {
       latencyMs: swarm.kvLatencyMs,
       rates: hasFaults ? swarm.kvRates : {},
       watchBreakRate: hasFaults ? swarm.watchBreakRate : 0,
+      watchLag: hasFaults ? swarm.watchLag : undefined,
     });
     this.store = new FaultyObjectStore(new WitnessedObjectStore(world.store, oracle, this.name), {
       ...shared,
@@ -182,6 +183,7 @@ export class BrokerLife {
     [this.#storeLatencyMs[0], this.#storeLatencyMs[1]] = NEAR_MS;
     this.kv.calls.rates = {};
     this.kv.watchBreakRate = 0;
+    this.kv.watchLag = undefined;
     this.store.calls.rates = {};
   }
 

@@ -26,13 +26,13 @@ export interface CommittedLogStart {
   readonly logStart: number;
 }
 
-/** A WAL object or checkpoint was put; a session, head, claim or checkpoint pointer was written. */
-export type StoreEvent = "wal" | "ckpt" | "s" | "h" | "a" | "c";
+/** A WAL object or checkpoint was put; a session, head, claim, checkpoint pointer or topic was written. */
+export type StoreEvent = "wal" | "ckpt" | "s" | "h" | "a" | "c" | "topics";
 
 /** Hears of what concerns checkpoints. */
 export interface CheckpointWitness {
   onPointer(sessionId: string, objectKey: string, before: string | undefined): void;
-  onClaim(shard: number, claim: ShardClaim): void;
+  onClaim(shard: number, claim: ShardClaim, before: ShardClaim | undefined): void;
 }
 
 interface TopicState {
@@ -357,8 +357,9 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   }
 
   #onClaim(shard: number, claim: ShardClaim, revision: number): void {
+    const before = this.claims.get(shard);
     this.terms.onClaim(shard, claim, revision);
-    if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim);
+    if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim, before);
   }
 
   #onPointer(sessionId: string, objectKey: string): void {

@@ -1,7 +1,7 @@
 // Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
 // and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
 import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
-import type { KvOperation } from "./faulty-key-value-store.ts";
+import type { KvOperation, WatchLag } from "./faulty-key-value-store.ts";
 import type { ObjectOperation } from "./faulty-object-store.ts";
 import type { SimRandom } from "./sim-random.ts";
 
@@ -52,6 +52,7 @@ export interface Swarm {
   readonly kvLatencyMs: readonly [number, number];
   readonly lateMs: readonly [number, number];
   readonly watchBreakRate: number;
+  readonly watchLag: WatchLag | undefined;
   readonly resetRate: number;
   readonly broker: BrokerSwarm;
   readonly clients: ClientSwarm;
@@ -131,6 +132,7 @@ export function drawSwarm(random: SimRandom): Swarm {
       [3_000, 30_000],
     ] as const),
     watchBreakRate: random.pick([0, 0, 0.002, 0.02]),
+    watchLag: undefined,
     resetRate: random.pick([0, 0, 0.0005, 0.003]),
     broker: drawBroker(random),
     clients: drawClients(random, storeLatencyMs[1]),
@@ -152,7 +154,7 @@ function withBrokers(swarm: Swarm, random: SimRandom): Swarm {
     const drawn = random.between(...everyMs);
     return exists ? drawn : 0;
   };
-  return {
+  const drawn: Swarm = {
     ...swarm,
     brokerCount,
     firstBrokerCount: random.pick([brokerCount, brokerCount, 1 + random.below(brokerCount)]),
@@ -163,7 +165,24 @@ function withBrokers(swarm: Swarm, random: SimRandom): Swarm {
       restartAllEveryMs: sometimes(0.15, [15_000, 40_000]),
       peerCutEveryMs: sometimes(0.4, [4_000, 15_000]),
     },
+    watchLag: drawWatchLag(random),
     clients: { ...swarm.clients, partitionCount: 2 + swarm.clients.partitionCount },
+  };
+  return random.chance(BACK_AND_FORTH_SHARE) ? backAndForth(drawn, random) : drawn;
+}
+
+/** Share of the clusters in which shards go to and fro while checkpoints are rare. */
+const BACK_AND_FORTH_SHARE = 0.25;
+
+/** A session that gets a shard back and dies before its next checkpoint hardly ever comes up by chance. */
+function backAndForth(swarm: Swarm, random: SimRandom): Swarm {
+  return {
+    ...swarm,
+    brokerCount: Math.min(3, swarm.brokerCount),
+    firstBrokerCount: Math.min(3, swarm.firstBrokerCount),
+    broker: { ...swarm.broker, checkpointIntervalMs: 60_000, checkpointFlushes: 2_048 },
+    cluster: { ...swarm.cluster, restartEveryMs: random.between(1_500, 4_000) },
+    environment: { ...swarm.environment, crashEveryMs: random.between(4_000, 10_000) },
   };
 }
 
@@ -184,6 +203,17 @@ function withOvertakenCommits(swarm: Swarm, random: SimRandom): Swarm {
     broker: { ...broker, headTimeoutMs: random.pick([1_000, 2_500]) },
     clients: { ...clients, requestTimeoutMs: Math.max(clients.requestTimeoutMs, 4_000), produceTimeoutMs: 30_000 },
   };
+}
+
+/** What one broker sees of topics, sessions and claims may be of different times. */
+function drawWatchLag(random: SimRandom): WatchLag | undefined {
+  const exists = random.chance(0.5);
+  const drawn = {
+    prefixEnd: random.pick(["/topics/", "/topics/", "/s/", "/a/"]),
+    rate: random.pick([0.05, 0.3, 1]),
+    lagMs: [100, random.pick([500, 5_000])],
+  } as const;
+  return exists ? drawn : undefined;
 }
 
 function drawEnvironment(random: SimRandom): EnvironmentFaults {

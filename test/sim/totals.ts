@@ -34,6 +34,7 @@ const STATES: readonly string[] = [
   "orderly stops",
   "receivers that died before their first checkpoint",
   "recoveries of a recovery",
+  "claim over a section of an older epoch",
   "reads served by a fenced owner",
   "brokers joined late",
   "brokers left for good",
