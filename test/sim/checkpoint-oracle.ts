@@ -55,9 +55,18 @@ export class CheckpointOracle implements CheckpointWitness {
     }
   }
 
-  onClaim(shard: number, claim: ShardClaim): void {
+  onClaim(shard: number, claim: ShardClaim, before: ShardClaim | undefined): void {
+    if (before && before.sessionId !== claim.sessionId) this.#countOlderSection(shard, before);
     this.#checkReachable(shard, claim);
     this.#checkPendingNamed(shard, claim);
+  }
+
+  /** The owner had the shard before and got it back, and was gone before its next checkpoint. */
+  #countOlderSection(shard: number, { sessionId, epoch }: ShardClaim): void {
+    const pointer = this.#oracle.pointers.get(sessionId);
+    const row = pointer && this.#indexOf(pointer)?.sections.find((candidate) => candidate.shard === shard);
+    const isGone = !this.#oracle.liveSessions.has(sessionId);
+    if (row && isGone && row.epoch < epoch) this.#ledger.count("claim over a section of an older epoch");
   }
 
   /** What the section in force says, against what was committed when its head was taken. */
@@ -126,9 +135,10 @@ export class CheckpointOracle implements CheckpointWitness {
   /** Every committed extent of a shard is in the section in force, in a term of `prev`, or the owner's own. */
   #checkReachable(shard: number, claim: ShardClaim): void {
     const own = this.#oracle.pointers.get(claim.sessionId);
-    const section = (own && this.#sectionOf(own, shard, claim.epoch)) || this.#baseOf(claim);
+    const inForce = own && this.#sectionOf(own, shard, claim.epoch);
+    const section = inForce || this.#baseOf(claim);
     const covers = new Map((section?.covers ?? []).map(({ sessionId, n }) => [sessionId, n]));
-    if (section && claim.base && !own) covers.set(claim.base.sessionId, claim.base.n);
+    if (section && claim.base && !inForce) covers.set(claim.base.sessionId, claim.base.n);
     const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
       if (sessionId === claim.sessionId && extent.shardEpoch === claim.epoch) return false;
       if ((covers.get(sessionId) ?? 0) >= flush) return false;

@@ -1,9 +1,8 @@
-// What every simulated client shares: the network, the time, the oracle that judges what it is told, and the address of
-// the broker of the moment. A client reconnects as Kafka's do: after a pause, for ever, until the schedule is over.
+// What every simulated client shares: the network, the time, the oracle that judges what it is told, and where it may
+// begin to look for brokers.
 import { sleep } from "../../src/host/clock.ts";
 import type { Address } from "../../src/host/transport.ts";
 import type { GroupOracle } from "./group-oracle.ts";
-import { KafkaClient } from "./kafka-client.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimClock } from "./sim-clock.ts";
 import type { SimRandom } from "./sim-random.ts";
@@ -23,54 +22,18 @@ export interface ClientWorld {
   readonly groups: GroupOracle;
   readonly swarm: ClientSwarm;
   readonly environment: EnvironmentFaults;
-  /** Where the broker is now. */
-  address(): Address;
+  /** Where brokers are now: what a name server would say. At least one, unless all have left. */
+  addresses(): readonly Address[];
+  /** Whether there is one broker only, which leads and coordinates everything. */
+  readonly hasOneBroker: boolean;
   /** Aborts when the clients have to end. */
   readonly over: AbortSignal;
-  /** Whether no other life of the broker can still answer. */
-  isAlone(): boolean;
   /** Whether new work may be begun; false once the broker has only to catch up. */
   isProducing(): boolean;
 }
 
 /** Host name of all clients. */
 export const CLIENT_HOST = "client";
-
-/** One client's connection, made anew whenever it broke. */
-export class BrokerLink {
-  readonly #world: ClientWorld;
-  readonly #clientId: string;
-  #client: KafkaClient | undefined;
-  #connecting: Promise<KafkaClient> | undefined;
-
-  constructor(world: ClientWorld, clientId: string) {
-    this.#world = world;
-    this.#clientId = clientId;
-  }
-
-  /** An open connection. Rejects when there is none to be had now, or the schedule is over. */
-  async open(): Promise<KafkaClient> {
-    this.#world.over.throwIfAborted();
-    if (this.#client?.isOpen) return this.#client;
-    this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined;
-    });
-    return this.#connecting;
-  }
-
-  async #connect(): Promise<KafkaClient> {
-    const { network, clock, swarm } = this.#world;
-    const transport = network.transport(CLIENT_HOST);
-    const { requestTimeoutMs } = swarm;
-    const parts = { transport, clock, clientId: this.#clientId, requestTimeoutMs };
-    this.#client = await KafkaClient.connect(parts, this.#world.address());
-    return this.#client;
-  }
-
-  close(): void {
-    this.#client?.close("the client has ended");
-  }
-}
 
 /** Waits a random time around `meanMs`; rejects when the schedule is over. */
 export function pause(world: ClientWorld, random: SimRandom, meanMs: number): Promise<void> {

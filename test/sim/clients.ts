@@ -97,7 +97,14 @@ class RunningClients implements Clients {
       const acks = isIdempotent ? -1 : random.pick([-1, -1, 1, 0]);
       const produceVersion = random.pick([3, 7, 9, 12, 13, 13]);
       const laneCount = producerCount * partitionCount;
-      const producer = new SimProducer(this.#world, { name, isIdempotent, acks, produceVersion, laneCount });
+      const producer = new SimProducer(this.#world, {
+        name,
+        topic: TOPIC,
+        isIdempotent,
+        acks,
+        produceVersion,
+        laneCount,
+      });
       for (let partition = 0; partition < partitionCount; partition++) {
         this.#work(`${name} to ${partition}`, () => producer.runLane({ topic: TOPIC, topicId, partition }));
       }
@@ -107,7 +114,7 @@ class RunningClients implements Clients {
   #startChurnLane(topicId: string): void {
     const name = `churn producer ${++this.#churnCount}`;
     // By id: by name a late batch for the old topic is rightly taken for the new one.
-    const traits = { name, isIdempotent: true, acks: -1, produceVersion: 13, laneCount: 4 };
+    const traits = { name, topic: CHURN_TOPIC, isIdempotent: true, acks: -1, produceVersion: 13, laneCount: 4 };
     const producer = new SimProducer(this.#world, traits);
     this.#work(name, () => producer.runLane({ topic: CHURN_TOPIC, topicId, partition: 0 }));
   }

@@ -1,34 +1,46 @@
-// What happens to the broker from outside: crashes, pauses, takeovers, outages, cuts, expiring leases, jumping wall
-// clocks, compactions of the metadata history, moves of log starts. Each with its own mean time, drawn by the swarm.
+// What happens to the brokers from outside: crashes, pauses, takeovers, outages, cuts, expiring leases, jumping wall
+// clocks, compactions of the metadata history, moves of log starts; brokers that restart, leave and join. Each with its
+// own mean time, drawn by the swarm; each time one broker is struck, or all.
 import { sleep } from "../../src/host/clock.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import type { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { CLIENT_HOST } from "./client-world.ts";
 import type { BrokerLife, BrokerWorld, SimBroker } from "./sim-broker.ts";
+import type { SimCluster } from "./sim-cluster.ts";
 import type { SimRandom } from "./sim-random.ts";
 import type { StoreEvent } from "./store-oracle.ts";
 
 const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c"];
+/** What besides can go wrong between brokers. */
+const CLUSTER_FAILPOINTS: readonly StoreEvent[] = [...FAILPOINTS, "topics", "a"];
 const FAILPOINT_WAIT_MS = 3_000;
+/** How long a broker that was restarted in order is away. */
+const RESTART_MS: readonly [number, number] = [50, 2_000];
+/** How long one is away that left. */
+const ABSENCE_MS: readonly [number, number] = [2_000, 20_000];
+/** By this share of the phase with faults the last broker has joined. */
+const JOINED_SHARE = 0.7;
 
 /** Deals the faults of one schedule until it is stopped. */
 export class Environment {
   readonly #world: BrokerWorld;
-  readonly #broker: SimBroker;
+  readonly #cluster: SimCluster;
   readonly #kv: MemoryKeyValueStore;
   readonly #onZombie: (life: BrokerLife) => void;
   readonly #random: SimRandom;
   readonly #over = new AbortController();
   readonly #running: Promise<void>[] = [];
+  /** Brokers on their way out, or away and coming back: they go on when the faults are over. */
+  #absenceCount = 0;
 
   /** @param parts.onZombie told of a life that was taken over, shortly before it wakes */
   constructor(
     world: BrokerWorld,
-    broker: SimBroker,
+    cluster: SimCluster,
     parts: { readonly kv: MemoryKeyValueStore; readonly onZombie: (life: BrokerLife) => void },
   ) {
     this.#world = world;
-    this.#broker = broker;
+    this.#cluster = cluster;
     this.#kv = parts.kv;
     this.#onZombie = parts.onZombie;
     this.#random = world.random.split("environment");
@@ -36,8 +48,8 @@ export class Environment {
 
   /** Begins. */
   start(): void {
-    const { environment } = this.#world.swarm;
-    this.#every("crash", environment.crashEveryMs, (random) => this.#broker.crash(random.chance(0.3)));
+    const { environment, cluster } = this.#world.swarm;
+    this.#every("crash", environment.crashEveryMs, (random) => this.#pick(random).crash(random.chance(0.3)));
     this.#every("pause", environment.pauseEveryMs, (random) => this.#pause(random));
     this.#every("takeover", environment.takeoverEveryMs, (random) => this.#takeOver(random));
     this.#every("store outage", environment.storeOutageEveryMs, (random) => this.#outage("store", random));
@@ -47,16 +59,32 @@ export class Environment {
     this.#every("wall jump", environment.wallJumpEveryMs, (random) => this.#jump(random, environment.wallJumpMs));
     this.#every("compaction", environment.compactionEveryMs, () => this.#compact());
     this.#every("log start", environment.logStartEveryMs, (random) => this.#moveLogStart(random));
+    this.#every("restart", cluster.restartEveryMs, (random) => this.#leave(random, RESTART_MS));
+    this.#every("leave", cluster.leaveEveryMs, (random) =>
+      this.#leave(random, random.chance(0.7) ? ABSENCE_MS : undefined),
+    );
+    this.#every("restart of all", cluster.restartAllEveryMs, (random) => this.#crashAll(random));
+    this.#every("peer cut", cluster.peerCutEveryMs, (random) => this.#cutPeers(random));
+    this.#joinLate();
   }
 
-  /** Ends all faults, and undoes those that last. */
+  /** Whether nobody is about to leave or to come. */
+  get isSettled(): boolean {
+    return this.#absenceCount === 0;
+  }
+
+  /** Ends all faults, and undoes those that last. Who is on his way out or back goes on. */
   async stop(): Promise<void> {
     this.#over.abort(new Error("the faults are over"));
     await Promise.all(this.#running);
     const { network } = this.#world;
     network.resetRate = 0;
-    network.heal(CLIENT_HOST, this.#broker.current.name);
-    this.#broker.heal();
+    for (const { name } of this.#cluster.lives) network.heal(CLIENT_HOST, name);
+    this.#cluster.heal();
+  }
+
+  #pick(random: SimRandom): SimBroker {
+    return this.#cluster.pick(random);
   }
 
   #every(name: string, meanMs: number, act: (random: SimRandom) => void | Promise<void>): void {
@@ -81,7 +109,7 @@ export class Environment {
   async #failpoint(random: SimRandom): Promise<void> {
     if (random.chance(0.4)) return;
     const { clock, oracle } = this.#world;
-    const event = random.pick(FAILPOINTS);
+    const event = random.pick(this.#cluster.brokers.length === 1 ? FAILPOINTS : CLUSTER_FAILPOINTS);
     await Promise.race([oracle.next(event), sleep(clock, FAILPOINT_WAIT_MS, this.#over.signal)]);
     this.#over.signal.throwIfAborted();
     this.#world.ledger.count(`failpoint after ${event}`);
@@ -89,8 +117,8 @@ export class Environment {
   }
 
   async #pause(random: SimRandom): Promise<void> {
-    const life = this.#broker.current;
-    if (life.isPaused || life.clock.isDead) return;
+    const life = this.#pick(random).running;
+    if (!life || life.isPaused) return;
     this.#world.ledger.count("pauses");
     life.pause();
     await sleep(this.#world.clock, random.between(...this.#world.swarm.environment.pauseMs), this.#over.signal);
@@ -98,8 +126,9 @@ export class Environment {
   }
 
   async #takeOver(random: SimRandom): Promise<void> {
-    if (this.#broker.current.clock.isDead) return;
-    const zombie = this.#broker.takeOver();
+    const broker = this.#pick(random);
+    const zombie = broker.takeOver();
+    if (!zombie) return;
     const [shortest, longest] = random.pick([
       [500, 4_000],
       [3_000, 15_000],
@@ -110,7 +139,7 @@ export class Environment {
     await sleep(this.#world.clock, random.between(1, 50), this.#over.signal);
     if (zombie.isPaused) zombie.resume();
     await sleep(this.#world.clock, random.between(100, 4_000), this.#over.signal);
-    this.#broker.bury(zombie);
+    broker.bury(zombie);
   }
 
   #outage(of: "store" | "kv", random: SimRandom): void {
@@ -118,7 +147,11 @@ export class Environment {
     const fromMs = this.#world.clock.monotonicMs();
     const toMs = fromMs + random.between(...this.#world.swarm.environment.outageMs);
     const effect = random.pick(["refuse", "silence", "silence"] as const);
-    this.#broker.current[of].calls.addOutage({ fromMs, toMs, effect });
+    const struck = this.#pick(random).current;
+    const isForAll = this.#cluster.brokers.length > 1 && random.chance(0.5);
+    for (const life of isForAll ? this.#cluster.lives : struck ? [struck] : []) {
+      life[of].calls.addOutage({ fromMs, toMs, effect });
+    }
   }
 
   #expireLease(random: SimRandom): void {
@@ -130,7 +163,7 @@ export class Environment {
 
   async #cut(random: SimRandom): Promise<void> {
     const { network, clock, ledger } = this.#world;
-    const { name } = this.#broker.current;
+    const name = this.#pick(random).current?.name ?? "";
     ledger.count("connection cuts");
     if (random.chance(0.5)) {
       network.reset(CLIENT_HOST, name);
@@ -146,7 +179,67 @@ export class Environment {
 
   #jump(random: SimRandom, wallJumpMs: number): void {
     this.#world.ledger.count("wall clock jumps");
-    this.#broker.current.clock.skewMs = random.between(-wallJumpMs, wallJumpMs);
+    const life = this.#pick(random).current;
+    if (life) life.clock.skewMs = random.between(-wallJumpMs, wallJumpMs);
+  }
+
+  /** A broker leaves in order; it comes back after a while, or never. The last one stays. */
+  #leave(random: SimRandom, awayMs: readonly [number, number] | undefined): void {
+    const broker = this.#pick(random);
+    const forMs = awayMs ? random.between(...awayMs) : undefined;
+    if (this.#cluster.members.length === 1 || !broker.running || broker.running.isPaused) return;
+    this.#world.ledger.count(forMs === undefined ? "brokers left for good" : "brokers left and came back");
+    this.#absence(async () => {
+      await broker.leave();
+      if (forMs === undefined) return;
+      await this.#pass(forMs);
+      broker.join();
+    });
+  }
+
+  #joinLate(): void {
+    const random = this.#random.split("joins");
+    for (const broker of this.#cluster.brokers) {
+      if (!broker.isAway) continue;
+      const afterMs = random.uniform() * JOINED_SHARE * this.#world.swarm.faultPhaseMs;
+      this.#absence(async () => {
+        await this.#pass(afterMs);
+        this.#world.ledger.count("brokers joined late");
+        broker.join();
+      });
+    }
+  }
+
+  #absence(run: () => Promise<void>): void {
+    this.#absenceCount++;
+    run()
+      .catch((error: unknown) => this.#world.ledger.fail("nothing is thrown into the void", String(error)))
+      .finally(() => this.#absenceCount--);
+  }
+
+  /** Time that passes also when faults are over. */
+  #pass(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#world.clock.setTimer(ms, resolve);
+    });
+  }
+
+  #crashAll(random: SimRandom): void {
+    this.#world.ledger.count("all brokers killed at once");
+    for (const broker of this.#cluster.members) broker.crash(random.chance(0.3));
+  }
+
+  async #cutPeers(random: SimRandom): Promise<void> {
+    const { network, clock, ledger } = this.#world;
+    const [left, right] = [this.#pick(random).current?.name, this.#pick(random).current?.name];
+    if (left === undefined || right === undefined || left === right) return;
+    ledger.count("cuts between brokers");
+    network.cut(left, right);
+    try {
+      await sleep(clock, random.between(100, 10_000), this.#over.signal);
+    } finally {
+      network.heal(left, right);
+    }
   }
 
   #compact(): void {
@@ -157,13 +250,15 @@ export class Environment {
   /** DeleteRecords without its API: the log start of a partition moves to a random committed offset. */
   async #moveLogStart(random: SimRandom): Promise<void> {
     const { oracle, ledger } = this.#world;
-    const life = this.#broker.current;
     const candidates = [...oracle.log.partitions()].filter(
       ({ topicId, end }) => end > 0 && oracle.liveTopicIds.has(topicId) && !oracle.isInternal(topicId),
     );
-    if (candidates.length === 0 || life.clock.isDead || life.isPaused) return;
+    if (candidates.length === 0) return;
     const committed = random.pick(candidates);
     const share = random.uniform() ** 2;
+    const owner = oracle.ownerOf(committed.topicId, committed.partition);
+    const life = this.#cluster.lives.find(({ name }) => name === owner);
+    if (!life || life.clock.isDead || life.isPaused) return;
     try {
       const log = life.brokerLog?.partition(committed.topicId, committed.partition);
       if (!log) return;

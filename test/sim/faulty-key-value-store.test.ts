@@ -95,6 +95,16 @@ describe("FaultyKeyValueStore", () => {
     expect(isTold).toBe(false);
   });
 
+  it("lets the watches of one prefix stand still, and no others", async () => {
+    const { world, inner, store } = newWorld({ watchLag: { prefixEnd: "a", rate: 1, lagMs: [3_000, 4_000] } });
+    const [still, moving] = ["a", ""].map((prefix) => store.watch(prefix, { signal, fromRevision: 2 }));
+    await inner.txn(putA, { signal });
+    expect((await world.complete(moving?.next() ?? Promise.reject())).value).toMatchObject({ revision: 2 });
+    expect(world.monotonicMs()).toBeLessThan(1_000);
+    expect((await world.complete(still?.next() ?? Promise.reject())).value).toMatchObject({ revision: 2 });
+    expect(world.monotonicMs()).toBeGreaterThanOrEqual(3_000);
+  });
+
   it("breaks a watch with an unknown error at its rate, after which it is over", async () => {
     const { world, inner, store } = newWorld({ watchBreakRate: 1 });
     const watch = store.watch("", { signal, fromRevision: 2 });

@@ -19,9 +19,18 @@ import type { SimRandom } from "./sim-random.ts";
 /** The operations, as rates name them. */
 export type KvOperation = "get" | "range" | "txn" | "lease";
 
+/** Watches of prefixes with this ending stand still now and then: each is a stream of its own. */
+export interface WatchLag {
+  readonly prefixEnd: string;
+  /** Chance per batch. */
+  readonly rate: number;
+  readonly lagMs: readonly [number, number];
+}
+
 /** As for calls, with the chance that a watch breaks before a batch. */
 export interface FaultyKeyValueStoreOptions extends FaultyCallsOptions<KvOperation> {
   readonly watchBreakRate?: number;
+  readonly watchLag?: WatchLag | undefined;
 }
 
 /** Passes calls on with faults; `calls` tells how many. */
@@ -31,6 +40,7 @@ export class FaultyKeyValueStore implements KeyValueStore {
   readonly #node: SimNodeClock;
   readonly #random: SimRandom;
   watchBreakRate: number;
+  watchLag: WatchLag | undefined;
   /** Watches broken so far. */
   watchBreakCount = 0;
 
@@ -39,6 +49,7 @@ export class FaultyKeyValueStore implements KeyValueStore {
     this.#node = options.node;
     this.#random = options.random.split("watch");
     this.watchBreakRate = options.watchBreakRate ?? 0;
+    this.watchLag = options.watchLag;
     this.calls = new FaultyCalls(options);
   }
 
@@ -85,7 +96,7 @@ export class FaultyKeyValueStore implements KeyValueStore {
         if (result.done) return result;
         const { outage } = this.calls;
         const isBreaking = this.#random.chance(this.watchBreakRate);
-        await this.#pass(outage ? outage.toMs - this.#node.monotonicMs() : 0);
+        await this.#pass((outage ? outage.toMs - this.#node.monotonicMs() : 0) + this.#lagOf(prefix));
         if (options.signal.aborted) return breakStream("it was given up");
         if (outage) return breakStream("it was silent through an outage");
         if (isBreaking) return breakStream("reset");
@@ -94,6 +105,12 @@ export class FaultyKeyValueStore implements KeyValueStore {
       return: async () => (await inner.return?.()) ?? { done: true, value: undefined },
     };
     return iterator;
+  }
+
+  #lagOf(prefix: string): number {
+    const lag = this.watchLag;
+    if (!lag || !prefix.endsWith(lag.prefixEnd) || !this.#random.chance(lag.rate)) return 0;
+    return this.#random.between(...lag.lagMs);
   }
 
   /** Waits one way's latency and `extraMs`, for ever when the node has died. */

@@ -1,15 +1,47 @@
 // Compares what a Fetch brings with the committed log: every batch must stand there, at this offset, with these bytes.
 import { ErrorCode, errorName } from "../../generated/kafka/error-codes.ts";
 import type { PartitionData } from "../../generated/kafka/fetch-response.ts";
+import { shardOf } from "../../src/cluster/placement.ts";
 import { iterateBatches, type RecordBatchView } from "../../src/records/record-batch.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import type { ClientWorld } from "./client-world.ts";
 import type { CommittedPartition } from "./committed-log.ts";
 
-/** What was asked, and what was known when it was. */
-export interface AskedFetch {
+/** Who was asked, and when. */
+export interface AnswerSource {
+  readonly host: string;
+  /** Virtual time at which the request was sent. */
+  readonly askedMs: number;
+}
+
+/** What was asked. */
+export interface AskedFetch extends AnswerSource {
   readonly partition: CommittedPartition;
   readonly offset: number;
+}
+
+/** How long an owner that was fenced may serve what it has: half a TTL after its last proof. */
+const STALE_MS_MAX = 5_000;
+
+/** Judges that who served a partition owned it, or could not know yet that he does not any more. */
+export function checkOwnership(
+  { ledger, oracle, clock }: Pick<ClientWorld, "ledger" | "oracle" | "clock">,
+  { partition, host, askedMs }: AnswerSource & { readonly partition: CommittedPartition },
+): void {
+  const term = oracle.terms.lastTermOf(host, shardOf(partition.topicId, partition.partition));
+  ledger.check("I5 only who owned a shard serves it", term !== undefined, () => {
+    return `${host} served ${partition.name}, which it never owned`;
+  });
+  if (!term) return;
+  const { givenMs } = term;
+  ledger.check("I5 who gave a shard away does not serve it", givenMs === undefined || givenMs >= askedMs, () => {
+    return `${host} served ${partition.name} at ${clock.monotonicMs()}, given away at ${givenMs}`;
+  });
+  const goneMs = oracle.terms.goneMs(term.sessionId) ?? Number.POSITIVE_INFINITY;
+  ledger.check("a fenced owner stops serving within half a TTL", askedMs <= goneMs + STALE_MS_MAX, () => {
+    return `${host} served ${partition.name} at ${askedMs}, its session is gone since ${goneMs}`;
+  });
+  if (goneMs < askedMs) ledger.count("reads served by a fenced owner");
 }
 
 /** The checksum of a batch covers everything from its attributes on. */
@@ -30,6 +62,7 @@ export function checkFetched(world: ClientWorld, asked: AskedFetch, answer: Part
     ledger.count(`fetch answered ${errorName(answer.errorCode)}`);
     return offset;
   }
+  checkOwnership(world, asked);
   const { highWatermark, lastStableOffset, logStartOffset } = answer;
   const isOrdered = logStartOffset <= lastStableOffset && lastStableOffset <= highWatermark;
   ledger.check("I14 log start <= stable offset <= high watermark", isOrdered, () => {

@@ -39,14 +39,17 @@ interface Waiting {
 
 /** An open connection. */
 export class KafkaClient {
+  /** Whom it is connected to. */
+  readonly address: Address;
   readonly #parts: ClientParts;
   readonly #connection: Connection;
   readonly #waiting: Waiting[] = [];
   #correlationId = 0;
   #isOpen = true;
 
-  private constructor(parts: ClientParts, connection: Connection) {
+  private constructor(parts: ClientParts, address: Address, connection: Connection) {
     this.#parts = parts;
+    this.address = address;
     this.#connection = connection;
     void this.#read();
   }
@@ -56,7 +59,7 @@ export class KafkaClient {
     const giveUp = new AbortController();
     const cancel = parts.clock.setTimer(parts.requestTimeoutMs, () => giveUp.abort(new DeadlineError("no connection")));
     try {
-      return new KafkaClient(parts, await parts.transport.connect(address, { signal: giveUp.signal }));
+      return new KafkaClient(parts, address, await parts.transport.connect(address, { signal: giveUp.signal }));
     } catch (error) {
       throw new DisconnectedError("cannot connect", { cause: error });
     } finally {

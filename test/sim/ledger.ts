@@ -24,6 +24,11 @@ export class Ledger {
     this.#nowMs = nowMs;
   }
 
+  /** Virtual milliseconds since the start of the schedule. */
+  get nowMs(): number {
+    return this.#nowMs();
+  }
+
   /** How often each rule was asked. */
   get evaluations(): Counts {
     return sorted(this.#evaluations);

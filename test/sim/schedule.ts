@@ -1,5 +1,7 @@
-// One schedule: a broker and its clients under a seed, first with faults, then without, when everything has to converge.
+// One schedule: brokers and their clients under a seed, first with faults, then without, when everything has to converge.
 // The same seed gives the same schedule, event for event.
+
+import { placement } from "../../src/cluster/placement.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
 import { CheckpointOracle } from "./checkpoint-oracle.ts";
@@ -9,8 +11,9 @@ import { Environment } from "./environment.ts";
 import { GroupOracle } from "./group-oracle.ts";
 import { type Counts, Ledger, type Violation } from "./ledger.ts";
 import { inSealedWorld } from "./sealed-world.ts";
-import { type BrokerLife, type BrokerWorld, SimBroker } from "./sim-broker.ts";
+import type { BrokerLife, BrokerWorld } from "./sim-broker.ts";
 import { SimClock } from "./sim-clock.ts";
+import { SimCluster } from "./sim-cluster.ts";
 import { SimRandom } from "./sim-random.ts";
 import { SimNetwork } from "./sim-transport.ts";
 import { StateCheck } from "./state-check.ts";
@@ -65,7 +68,7 @@ class Schedule {
   readonly #groups: GroupOracle;
   readonly #state: StateCheck;
   readonly #world: BrokerWorld;
-  readonly #broker: SimBroker;
+  readonly #cluster: SimCluster;
   readonly #over = new AbortController();
   readonly #watchOver = new AbortController();
   #hasFaults = true;
@@ -98,13 +101,14 @@ class Schedule {
       kv: this.#kv,
       store: new MemoryObjectStore(),
       swarm,
+      processes: new Map(),
       hasFaults: () => this.#hasFaults,
       // One that was taken over while it recovered has what was committed before, and is refused whatever it does.
       onServing: (life) => {
         if (!this.#broker.zombies.has(life)) this.#state.onServing(life);
       },
     };
-    this.#broker = new SimBroker(this.#world);
+    this.#cluster = new SimCluster(this.#world);
   }
 
   /** Tells the oracle of every revision. */
@@ -129,7 +133,7 @@ class Schedule {
     }
     this.#over.abort(new Error("the schedule is over"));
     this.#watchOver.abort(new Error("the schedule is over"));
-    this.#broker.end();
+    this.#cluster.end();
     return this.#report();
   }
 
@@ -137,14 +141,18 @@ class Schedule {
     const { swarm } = this.#world;
     const clients = startClients(this.#clientWorld());
     const onZombie = ({ address }: BrokerLife) => clients.askZombie(address);
-    const environment = new Environment(this.#world, this.#broker, { kv: this.#kv, onZombie });
+    const environment = new Environment(this.#world, this.#cluster, { kv: this.#kv, onZombie });
     environment.start();
     await this.#runUntil(swarm.faultPhaseMs, () => this.#ledger.violations.length > 0);
     if (this.#ledger.violations.length === 0) {
       this.#hasFaults = false;
       await environment.stop();
-      const isDone = await this.#runUntil(CONVERGENCE_MS, () => clients.isDone() || this.#ledger.violations.length > 0);
+      const isAllDone = () => clients.isDone() && environment.isSettled && this.#misplaced().length === 0;
+      const isDone = await this.#runUntil(CONVERGENCE_MS, () => isAllDone() || this.#ledger.violations.length > 0);
       this.#ledger.check("once faults are over everything is acknowledged and read", isDone, () => clients.backlog());
+      this.#ledger.check("once faults are over every shard is where it is placed", isDone, () => {
+        return `misplaced: ${this.#misplaced().join(", ")}; settled: ${environment.isSettled}`;
+      });
       this.#over.abort(new Error("the schedule is over"));
       if (this.#ledger.violations.length === 0) await this.#stopInOrder();
     }
@@ -153,7 +161,7 @@ class Schedule {
   /** Runs for `durationMs`, or until `isDone`; whether it came to hold. */
   #runUntil(durationMs: number, isDone: () => boolean): Promise<boolean> {
     const until = () => {
-      if (++this.#eventCount % EVENTS_PER_CHECK === 0) this.#state.checkBounds(this.#broker.current);
+      if (++this.#eventCount % EVENTS_PER_CHECK === 0) this.#state.checkBounds();
       return isDone();
     };
     return this.#clock.run({ untilMs: this.#clock.monotonicMs() + durationMs, until, eventsMax: EVENTS_MAX });
@@ -171,35 +179,52 @@ class Schedule {
       groups: this.#groups,
       swarm: swarm.clients,
       environment: swarm.environment,
-      address: () => this.#broker.current.address,
+      addresses: () => this.#cluster.addresses,
+      hasOneBroker: swarm.brokerCount === 1,
       over: this.#over.signal,
-      isAlone: () => this.#broker.zombies.size === 0,
       isProducing: () => this.#hasFaults,
     };
   }
 
-  /** The broker stops as on SIGTERM; nothing of it may be left. Then a new process has to find everything. */
+  /** Shards that are not owned by the broker on which the living ones place them. */
+  #misplaced(): number[] {
+    const { oracle } = this.#world;
+    const members = this.#cluster.members.filter(({ running }) => running !== undefined);
+    const owners = placement(members.map(({ brokerId }) => brokerId));
+    const names = new Map(members.map(({ brokerId, running }) => [brokerId, running?.name]));
+    return owners.flatMap((brokerId, shard) => {
+      const sessionId = oracle.claims.get(shard)?.sessionId ?? "";
+      const owner = oracle.liveSessions.has(sessionId) ? oracle.sessionWriters.get(sessionId) : undefined;
+      return owner !== undefined && owner === names.get(brokerId ?? 0) ? [] : [shard];
+    });
+  }
+
+  /** All brokers stop as on SIGTERM; nothing of them may be left. Then new processes have to find everything. */
   async #stopInOrder(): Promise<void> {
     // Between the end of one process and the start of the next there is nothing to stop.
-    await this.#runUntil(CONVERGENCE_MS, () => !this.#broker.current.clock.isDead);
-    const life = this.#broker.current;
-    let isStopped = false;
-    life.stop().then(
-      () => {
-        isStopped = true;
-      },
-      (error: unknown) => this.#ledger.fail("a broker stops in order", String(error)),
-    );
-    const isDone = await this.#runUntil(ORDERLY_STOP_MS, () => isStopped);
-    this.#ledger.check("a broker stops in order", isDone, () => `${life.name} still stops after ${ORDERLY_STOP_MS} ms`);
-    await this.#runUntil(ANSWERS_UNDER_WAY_MS, () => false);
-    this.#ledger.check("nothing is left after a stop", life.clock.pendingCount === 0, () => {
-      return `${life.name} left ${life.clock.pendingCount} timers`;
+    await this.#runUntil(CONVERGENCE_MS, () => this.#cluster.members.every(({ running }) => running));
+    const lives = this.#cluster.lives;
+    let stoppedCount = 0;
+    for (const life of lives) {
+      life.stop().then(
+        () => stoppedCount++,
+        (error: unknown) => this.#ledger.fail("a broker stops in order", String(error)),
+      );
+    }
+    const isDone = await this.#runUntil(ORDERLY_STOP_MS, () => stoppedCount === lives.length);
+    this.#ledger.check("a broker stops in order", isDone, () => {
+      return `${lives.length - stoppedCount} of ${lives.length} brokers still stop after ${ORDERLY_STOP_MS} ms`;
     });
-    const owner = this.#oracle.claims.get(0)?.sessionId ?? "";
-    this.#ledger.check("an orderly end leaves no session", !this.#oracle.liveSessions.has(owner), () => owner);
+    await this.#runUntil(ANSWERS_UNDER_WAY_MS, () => false);
+    for (const { name, clock } of lives) {
+      this.#ledger.check("nothing is left after a stop", clock.pendingCount === 0, () => {
+        return `${name} left ${clock.pendingCount} timers`;
+      });
+    }
+    const { liveSessions } = this.#oracle;
+    this.#ledger.check("an orderly end leaves no session", liveSessions.size === 0, () => [...liveSessions].join());
     const before = this.#ledger.eventCount("recoveries with records");
-    this.#broker.restart();
+    for (const broker of this.#cluster.members) broker.restart();
     const isServing = () => this.#ledger.eventCount("recoveries with records") > before;
     await this.#runUntil(CONVERGENCE_MS, isServing);
     const hasRecords = [...this.#oracle.log.partitions()].some(

@@ -1,4 +1,4 @@
-// The broker of a schedule, life after life. A life is a process: it starts, may be paused and woken, and is killed with
+// One broker of a schedule, life after life. A life is a process: it starts, may be paused and woken, and is killed with
 // everything it holds; the stores stay. Calls of a dead life that are under way may still be applied.
 import { Broker } from "../../src/broker/broker.ts";
 import { type BrokerSettings, embeddedBrokerSettings } from "../../src/broker/broker-settings.ts";
@@ -32,6 +32,8 @@ export interface BrokerWorld {
   readonly kv: KeyValueStore;
   readonly store: ObjectStore;
   readonly swarm: Swarm;
+  /** Every process so far, by its host name. */
+  readonly processes: Map<string, BrokerLife>;
   /** Whether calls and connections still meet faults. */
   hasFaults(): boolean;
   /** Called in the step in which a session of `life` begins to serve. */
@@ -43,10 +45,14 @@ const KAFKA_PORT = 9092;
 const NEAR_MS: readonly [number, number] = [0.5, 5];
 /** How long a process takes to be started again. */
 const RESTART_MS = 400;
+/** How long a process that was told to stop is waited for before it is killed. */
+const STOP_PATIENCE_MS = 28_000;
 
 /** One process. */
 export class BrokerLife {
+  /** Its host as well: each process has its own. */
   readonly name: string;
+  readonly brokerId: number;
   readonly clock: SimNodeClock;
   readonly kv: FaultyKeyValueStore;
   readonly store: FaultyObjectStore;
@@ -58,14 +64,24 @@ export class BrokerLife {
   readonly #random: SimRandom;
   broker: Broker | undefined;
   isPaused = false;
+  /** Its machine is gone: nobody there refuses a connection. */
+  isSilent = false;
+  /** Resolves when the process is killed. */
+  readonly died: Promise<void>;
+  #tellDeath: () => void = () => {};
   /** What SIGTERM aborts while the broker starts. */
   readonly #stopped = new AbortController();
   /** Settles when the start has come to its end. */
   #started: Promise<void> = Promise.resolve();
 
-  constructor(world: BrokerWorld, number: number) {
+  constructor(world: BrokerWorld, brokerId: number, number: number) {
     this.#world = world;
-    this.name = `broker-${number}`;
+    this.brokerId = brokerId;
+    this.name = world.swarm.brokerCount === 1 ? `broker-${number}` : `broker-${brokerId}.${number}`;
+    this.died = new Promise((resolve) => {
+      this.#tellDeath = resolve;
+    });
+    world.processes.set(this.name, this);
     this.clock = world.clock.node();
     this.#random = world.random.split(this.name);
     this.#transport = world.network.transport(this.name, this.clock);
@@ -79,6 +95,7 @@ export class BrokerLife {
       latencyMs: swarm.kvLatencyMs,
       rates: hasFaults ? swarm.kvRates : {},
       watchBreakRate: hasFaults ? swarm.watchBreakRate : 0,
+      watchLag: hasFaults ? swarm.watchLag : undefined,
     });
     this.store = new FaultyObjectStore(new WitnessedObjectStore(world.store, oracle, this.name), {
       ...shared,
@@ -142,7 +159,10 @@ export class BrokerLife {
   /** Ends everything of this life at once. */
   kill(isSilent: boolean): void {
     this.#world.trace.note(`${this.name} is killed`);
+    this.isPaused = false;
+    this.isSilent = isSilent;
     this.clock.kill();
+    this.#tellDeath();
     this.#world.network.kill(this.#transport, { isSilent });
   }
 
@@ -163,6 +183,7 @@ export class BrokerLife {
     [this.#storeLatencyMs[0], this.#storeLatencyMs[1]] = NEAR_MS;
     this.kv.calls.rates = {};
     this.kv.watchBreakRate = 0;
+    this.kv.watchLag = undefined;
     this.store.calls.rates = {};
   }
 
@@ -172,7 +193,7 @@ export class BrokerLife {
     return {
       ...embeddedBrokerSettings,
       clusterName: SIM_CLUSTER,
-      brokerId: 1,
+      brokerId: this.brokerId,
       listener: this.address,
       advertised: this.address,
       kafka: { ...kafka, isAutoCreateEnabled: false },
@@ -184,20 +205,43 @@ export class BrokerLife {
 
 /** Keeps one life after the other going. */
 export class SimBroker {
+  readonly brokerId: number;
   readonly #world: BrokerWorld;
   readonly #lives: BrokerLife[] = [];
-  /** The life that clients talk to. */
-  current: BrokerLife;
   /** Lives that were taken over while they were paused. */
   readonly zombies = new Set<BrokerLife>();
+  /** It has left, or has not come yet: no process is started for it. */
+  #isAway = true;
 
-  constructor(world: BrokerWorld) {
+  constructor(world: BrokerWorld, brokerId: number) {
     this.#world = world;
-    this.current = this.#next();
+    this.brokerId = brokerId;
+  }
+
+  /** The last life that clients talk to, alive or dead; undefined before the first. */
+  get current(): BrokerLife | undefined {
+    return this.#lives.at(-1);
+  }
+
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  /** The life that runs, also while it is paused. */
+  get running(): BrokerLife | undefined {
+    const { current } = this;
+    return current?.clock.isDead ? undefined : current;
+  }
+
+  /** Starts the first process, or one again after {@link leave}. */
+  join(): void {
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    this.#next();
   }
 
   #next(): BrokerLife {
-    const life = new BrokerLife(this.#world, this.#lives.length + 1);
+    const life = new BrokerLife(this.#world, this.brokerId, this.#lives.length + 1);
     this.#lives.push(life);
     life.start((why) => this.#ended(life, why));
     return life;
@@ -208,26 +252,50 @@ export class SimBroker {
     this.#world.ledger.count("process ended by itself");
     this.#world.trace.note(`${life.name} ended: ${why instanceof Error ? why.message : String(why)}`);
     life.kill(false);
-    if (this.current === life) this.#world.clock.setTimer(RESTART_MS, () => this.#replace(life));
+    if (this.current === life) this.#replaceLater(life);
   }
 
-  #replace(life: BrokerLife): void {
-    if (this.current === life) this.current = this.#next();
+  #replaceLater(life: BrokerLife): void {
+    this.#world.clock.setTimer(RESTART_MS, () => {
+      if (this.current === life && !this.#isAway) this.#next();
+    });
   }
 
   /** kill -9, and a new process a moment later. */
   crash(isSilent: boolean): void {
-    this.#world.ledger.count("crashes");
     const life = this.current;
+    if (!life) return;
+    this.#world.ledger.count("crashes");
     life.kill(isSilent);
-    this.#world.clock.setTimer(RESTART_MS, () => this.#replace(life));
+    this.#replaceLater(life);
   }
 
   /** The process has ended in order, and a new one starts. */
   restart(): void {
-    const life = this.current;
-    life.kill(false);
-    this.#replace(life);
+    this.current?.kill(false);
+    this.#isAway = false;
+    this.#next();
+  }
+
+  /**
+   * SIGTERM, and no new process. Resolves when the old one has ended: in order, killed after the patience of an operator,
+   * or by a fault that struck meanwhile.
+   */
+  async leave(): Promise<void> {
+    const life = this.running;
+    if (!life || this.#isAway) return;
+    this.#isAway = true;
+    const { ledger, clock, trace } = this.#world;
+    trace.note(`${life.name} is told to stop`);
+    const stopped = life.stop().then(
+      () => ledger.count("orderly stops"),
+      (error: unknown) => ledger.fail("a broker stops in order", `${life.name}: ${String(error)}`),
+    );
+    const patience = new Promise<void>((resolve) => {
+      clock.setTimer(STOP_PATIENCE_MS, resolve);
+    });
+    await Promise.race([stopped, life.died, patience]);
+    if (!life.clock.isDead) life.kill(false);
   }
 
   /** Nothing of any life happens any more; the faults that were dealt are counted. */
@@ -240,17 +308,19 @@ export class SimBroker {
       }
       if (kv.watchBreakCount > 0) this.#world.ledger.count("watches broken", kv.watchBreakCount);
     }
-    this.current.kill(true);
+    this.#isAway = true;
+    this.current?.kill(true);
     for (const zombie of [...this.zombies]) this.bury(zombie);
   }
 
   /** The current life is paused, and another process takes its place. */
-  takeOver(): BrokerLife {
+  takeOver(): BrokerLife | undefined {
+    const zombie = this.running;
+    if (!zombie) return undefined;
     this.#world.ledger.count("takeovers");
-    const zombie = this.current;
     if (!zombie.isPaused) zombie.pause();
     this.zombies.add(zombie);
-    this.current = this.#next();
+    this.#next();
     return zombie;
   }
 
@@ -262,8 +332,9 @@ export class SimBroker {
 
   /** Ends all faults of calls, wakes who sleeps, buries the zombies. */
   heal(): void {
-    this.current.heal();
-    if (this.current.isPaused) this.current.resume();
+    const { current } = this;
+    current?.heal();
+    if (current?.isPaused) current.resume();
     for (const zombie of [...this.zombies]) this.bury(zombie);
   }
 }

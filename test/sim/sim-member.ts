@@ -21,8 +21,10 @@ import {
   createSyncGroupRequest,
   createSyncGroupRequestAssignment,
 } from "../../generated/testing/sync-group-request.ts";
+import type { Address } from "../../src/host/transport.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 import { checkFetched } from "./fetch-check.ts";
 import type { KafkaClient } from "./kafka-client.ts";
 import type { SimRandom } from "./sim-random.ts";
@@ -52,37 +54,50 @@ export class GroupMember {
   readonly #random: SimRandom;
   #memberId = "";
   #generation = -1;
+  /** Where the coordinator of the group is, as FindCoordinator said; undefined when it has to be asked. */
+  #coordinator: Address | undefined;
   /** Next offset to read by partition that is assigned. */
   readonly #positions = new Map<number, number>();
 
   constructor(world: ClientWorld, group: GroupTraits, name: string) {
     this.#world = world;
     this.#group = group;
-    this.#link = new BrokerLink(world, name);
+    this.#link = new BrokerLink(world, name, [group.topic]);
     this.#random = world.random.split(name);
   }
 
   async run(): Promise<void> {
     while (!this.#world.over.aborted) {
       const client = await orUndefined(this.#link.open());
-      if (client && this.#group.topicId() && (await this.#join(client))) await this.#consume();
+      if (client && this.#group.topicId() && (await this.#findCoordinator(client))) {
+        const coordinator = await this.#toCoordinator();
+        if (coordinator && (await this.#join(coordinator))) await this.#consume();
+      }
       await pause(this.#world, this.#random, 150);
     }
   }
 
-  /** Whether the broker says that it coordinates the group. */
+  /** A connection to the coordinator; undefined when there is none to be had now. */
+  #toCoordinator(): Promise<KafkaClient | undefined> {
+    if (this.#world.hasOneBroker) return orUndefined(this.#link.open());
+    const address = this.#coordinator;
+    return address ? orUndefined(this.#link.to(address)) : Promise.resolve(undefined);
+  }
+
+  /** Learns who coordinates the group; whether anybody does. */
   async #findCoordinator(client: KafkaClient): Promise<boolean> {
     const request = createFindCoordinatorRequest({ keyType: 0, coordinatorKeys: [this.#group.groupId] });
     const response = await orUndefined(client.request({ ...clientApis.findCoordinator, version: 4 }, request));
-    const code = response?.coordinators[0]?.errorCode ?? ErrorCode.COORDINATOR_NOT_AVAILABLE;
+    const found = response?.coordinators[0];
+    const code = found?.errorCode ?? ErrorCode.COORDINATOR_NOT_AVAILABLE;
     this.#note("find", code);
+    if (code === ErrorCode.NONE && found) this.#coordinator = { host: found.host, port: found.port };
     return code === ErrorCode.NONE;
   }
 
   /** Joins and gets an assignment, with the committed offsets of it. */
   async #join(client: KafkaClient): Promise<boolean> {
     const { groupId } = this.#group;
-    if (!(await this.#findCoordinator(client))) return false;
     const request = createJoinGroupRequest({
       groupId,
       sessionTimeoutMs: SESSION_TIMEOUT_MS,
@@ -155,13 +170,13 @@ export class GroupMember {
     const leaveMs =
       memberStayMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonicMs() + this.#random.between(0.3, 2) * memberStayMs;
     while (!this.#world.over.aborted) {
-      const client = await orUndefined(this.#link.open());
+      const client = await this.#toCoordinator();
       if (!client) return;
       if (clock.monotonicMs() > leaveMs && this.#world.isProducing()) {
         await this.#leave(client);
         return;
       }
-      await this.#read(client);
+      await this.#read();
       // A member that hangs for longer than its session comes back with what it knew, and must not be listened to.
       if (this.#random.chance(0.02) && this.#world.isProducing()) await pause(this.#world, this.#random, 9_000);
       if (this.#random.chance(0.7) && !(await this.#commit(client))) return;
@@ -170,10 +185,19 @@ export class GroupMember {
     }
   }
 
-  async #read(client: KafkaClient): Promise<void> {
+  /** Reads what is assigned from its leaders, all at the same time. */
+  async #read(): Promise<void> {
     const topicId = this.#group.topicId();
-    if (topicId === undefined || this.#positions.size === 0) return;
-    const asked = new Map(this.#positions);
+    if (topicId === undefined) return;
+    const byLeader = new Map<KafkaClient, Map<number, number>>();
+    for (const [partition, offset] of this.#positions) {
+      const leader = await orUndefined(this.#link.toLeader(topicId, partition));
+      if (leader) byLeader.set(leader, (byLeader.get(leader) ?? new Map<number, number>()).set(partition, offset));
+    }
+    await Promise.all([...byLeader].map(([leader, asked]) => this.#readFrom(leader, topicId, asked)));
+  }
+
+  async #readFrom(client: KafkaClient, topicId: string, asked: ReadonlyMap<number, number>): Promise<void> {
     const drawn = this.#random.pick(FETCH_BYTES);
     // Once nothing is written any more it catches up in large steps: small ones are for reading in the middle of things.
     const bytesMax = this.#world.isProducing() ? drawn : CATCH_UP_BYTES;
@@ -182,12 +206,14 @@ export class GroupMember {
     );
     const topics = [createFetchTopic({ topicId, partitions })];
     const request = createFetchRequest({ minBytes: 0, maxBytes: bytesMax, sessionEpoch: -1, topics });
+    const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
     const response = await orUndefined(client.request({ ...clientApis.fetch, version: 13 }, request));
     for (const answer of response?.responses.flatMap((row) => row.partitions) ?? []) {
       const offset = asked.get(answer.partitionIndex);
       if (offset === undefined) continue;
       const partition = this.#world.oracle.log.partition(topicId, answer.partitionIndex);
-      this.#positions.set(answer.partitionIndex, checkFetched(this.#world, { partition, offset }, answer));
+      this.#positions.set(answer.partitionIndex, checkFetched(this.#world, { partition, offset, ...from }, answer));
+      this.#link.note(answer.errorCode);
     }
   }
 
@@ -244,8 +270,9 @@ export class GroupMember {
     await pause(this.#world, this.#random, 3_000);
   }
 
-  /** Whether an error leaves the membership as it is. */
+  /** Whether an error leaves the membership as it is, with the coordinator that gave it. */
   #isMember(code: number): boolean {
+    if (code === ErrorCode.NOT_COORDINATOR && !this.#world.hasOneBroker) return false;
     if (code === ErrorCode.UNKNOWN_MEMBER_ID) this.#memberId = "";
     const isOver: readonly number[] = [
       ErrorCode.UNKNOWN_MEMBER_ID,

@@ -10,13 +10,16 @@ import {
 } from "../../generated/testing/produce-request.ts";
 import { sleep } from "../../src/host/clock.ts";
 import { attemptName, encodeIdentifiedBatch, type IdentifiedBatch } from "./batch-identity.ts";
+import { BrokerLink, type LeaderHint } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
+import type { AnswerSource } from "./fetch-check.ts";
 import type { SimRandom } from "./sim-random.ts";
 
 /** What a producer is. */
 export interface ProducerTraits {
   readonly name: string;
+  readonly topic: string;
   readonly isIdempotent: boolean;
   /** -1, 1 or 0. */
   readonly acks: number;
@@ -69,7 +72,7 @@ export class SimProducer {
   constructor(world: ClientWorld, traits: ProducerTraits) {
     this.#world = world;
     this.#traits = traits;
-    this.#link = new BrokerLink(world, traits.name);
+    this.#link = new BrokerLink(world, traits.name, [traits.topic]);
     this.#random = world.random.split(traits.name);
   }
 
@@ -164,7 +167,8 @@ class Lane {
   /** Sends what is pending, in order, and waits for every answer. Stops sending when the connection breaks. */
   async #sendAll(random: SimRandom): Promise<void> {
     const producerId = await this.#producer.producerId();
-    const client = await orUndefined(this.#producer.link.open());
+    const { topicId, partition } = this.#target;
+    const client = await orUndefined(this.#producer.link.toLeader(topicId, partition));
     if (!client) return;
     const answers: Promise<void>[] = [];
     for (const batch of this.#pending) {
@@ -177,9 +181,14 @@ class Lane {
         batch.isAcked = true;
         continue;
       }
+      const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
       const isFirst = this.#pending.every((other) => other.isAcked || other.serial >= batch.serial);
       const sent = client.request(api, request).then(
-        (response) => this.#judge(batch, { identified, isFirst }, response.responses[0]?.partitionResponses[0]),
+        ({ responses, nodeEndpoints }) => {
+          const answer = responses[0]?.partitionResponses[0];
+          if (answer) this.#hear(answer, { nodeEndpoints, from });
+          this.#judge(batch, { identified, isFirst }, answer);
+        },
         () => this.#world.ledger.count("produce without an answer"),
       );
       answers.push(sent);
@@ -205,6 +214,17 @@ class Lane {
     const topicData = [createTopicProduceData({ ...named, partitionData })];
     const timeoutMs = this.#world.swarm.produceTimeoutMs;
     return createProduceRequest({ acks: this.#traits.acks, timeoutMs, topicData });
+  }
+
+  /** What an answer says of topic and leader. */
+  #hear(
+    answer: PartitionProduceResponse,
+    { nodeEndpoints, from }: { readonly nodeEndpoints: LeaderHint["nodeEndpoints"]; readonly from: AnswerSource },
+  ): void {
+    const { link } = this.#producer;
+    this.#world.oracle.told.checkCode(this.#target.topicId, answer.errorCode, from);
+    link.note(answer.errorCode);
+    link.takeHint(this.#target, { ...answer, nodeEndpoints });
   }
 
   #judge(

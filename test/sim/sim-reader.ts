@@ -8,11 +8,11 @@ import {
   createListOffsetsRequest,
   createListOffsetsTopic,
 } from "../../generated/testing/list-offsets-request.ts";
-import { createMetadataRequest, createMetadataRequestTopic } from "../../generated/testing/metadata-request.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause, retryPauseMs } from "./client-world.ts";
 import type { CommittedPartition } from "./committed-log.ts";
-import { checkFetched } from "./fetch-check.ts";
+import { type AnswerSource, checkFetched, checkOwnership } from "./fetch-check.ts";
 import type { KafkaClient } from "./kafka-client.ts";
 import type { SimRandom } from "./sim-random.ts";
 
@@ -37,7 +37,6 @@ interface Position {
 /** After so many turns in a row that failed a reader asks for its topics anew: what it reads may be gone for ever. */
 const FAILURES_BEFORE_DISCOVERY = 20;
 
-const METADATA_VERSION = 12;
 const LIST_OFFSETS_VERSION = 7;
 const LATEST_TIMESTAMP = -1n;
 const EARLIEST_TIMESTAMP = -2n;
@@ -53,7 +52,7 @@ export class SimReader {
   constructor(world: ClientWorld, traits: ReaderTraits) {
     this.#world = world;
     this.#traits = traits;
-    this.#link = new BrokerLink(world, traits.name);
+    this.#link = new BrokerLink(world, traits.name, traits.topics);
     this.#random = world.random.split(traits.name);
   }
 
@@ -83,38 +82,28 @@ export class SimReader {
   async run(): Promise<void> {
     let failures = 0;
     while (!this.#world.over.aborted) {
-      const client = await orUndefined(this.#link.open());
-      failures = client && (await this.#turn(client, failures)) ? 0 : failures + 1;
+      failures = (await this.#turn(failures)) ? 0 : failures + 1;
       if (failures > 0) await pause(this.#world, this.#random, retryPauseMs(failures));
     }
   }
 
-  async #turn(client: KafkaClient, failures: number): Promise<boolean> {
+  async #turn(failures: number): Promise<boolean> {
+    if (!(await orUndefined(this.#link.open()))) return false;
     if (this.#positions.size === 0 || this.#random.chance(0.1) || failures >= FAILURES_BEFORE_DISCOVERY) {
-      if (!(await this.#discover(client))) return false;
+      if (!(await this.#discover())) return false;
     }
-    if (this.#random.chance(0.1) && !(await this.#listOffsets(client))) return false;
-    return this.#fetch(client);
+    if (this.#random.chance(0.1) && !(await this.#listOffsets())) return false;
+    return this.#fetchAll();
   }
 
   /** Learns the topics of the moment by name, with their ids. */
-  async #discover(client: KafkaClient): Promise<boolean> {
-    const { oracle, ledger } = this.#world;
-    const topics = this.#traits.topics.map((name) => createMetadataRequestTopic({ name }));
-    const request = createMetadataRequest({ topics, allowAutoTopicCreation: false });
-    // A broker that was taken over may know less than its successor has answered.
-    const gone = this.#world.isAlone() ? new Set(oracle.answeredGone) : new Set<string>();
-    const response = await orUndefined(client.request({ ...clientApis.metadata, version: METADATA_VERSION }, request));
+  async #discover(): Promise<boolean> {
+    const { oracle } = this.#world;
+    const response = await this.#link.refresh();
     if (!response) return false;
     for (const topic of response.topics) {
-      const name = topic.name ?? "";
       if (topic.errorCode !== ErrorCode.NONE) continue;
-      const isGone = gone.has(topic.topicId) && this.#world.isAlone();
-      const isTrue = oracle.knowsTopicId(topic.topicId) && !isGone;
-      ledger.check("I15 metadata names no topic whose deletion was answered", isTrue, () => {
-        return `${name} has the id ${oracle.topics.get(name)?.topicId}, the answer says ${topic.topicId}`;
-      });
-      for (const { partitionIndex } of topic.partitions) this.#add(name, topic.topicId, partitionIndex);
+      for (const { partitionIndex } of topic.partitions) this.#add(topic.name ?? "", topic.topicId, partitionIndex);
     }
     for (const [key, { topicId }] of this.#positions)
       if (!oracle.liveTopicIds.has(topicId)) this.#positions.delete(key);
@@ -127,8 +116,20 @@ export class SimReader {
     this.#positions.set(partition.name, { topic, topicId, partition, offset: 0, start: 0, end: 0 });
   }
 
-  async #fetch(client: KafkaClient): Promise<boolean> {
-    const positions = [...this.#positions.values()];
+  /** Asks every leader for what it leads, all at the same time. */
+  async #fetchAll(): Promise<boolean> {
+    const byLeader = new Map<KafkaClient, Position[]>();
+    let hasAll = true;
+    for (const position of this.#positions.values()) {
+      const leader = await orUndefined(this.#link.toLeader(position.topicId, position.partition.partition));
+      if (leader) byLeader.set(leader, [...(byLeader.get(leader) ?? []), position]);
+      else hasAll = false;
+    }
+    const fetched = await Promise.all([...byLeader].map(([leader, positions]) => this.#fetch(leader, positions)));
+    return hasAll && fetched.every((isClean) => isClean);
+  }
+
+  async #fetch(client: KafkaClient, positions: readonly Position[]): Promise<boolean> {
     const bytesMax = this.#random.pick([200, 2_000, 1_048_576]);
     const isById = this.#traits.fetchVersion >= 13;
     const topics = positions.map(({ topic, topicId, partition, offset }) =>
@@ -148,20 +149,27 @@ export class SimReader {
       topics,
     });
     const asked = positions.map(({ offset }) => offset);
+    const from = { host: client.address.host, askedMs: this.#world.clock.monotonicMs() };
     const response = await orUndefined(
       client.request({ ...clientApis.fetch, version: this.#traits.fetchVersion }, request),
     );
     if (!response) return false;
     this.#world.ledger.count("fetches");
-    return this.#take(positions, asked, response);
+    return this.#take(positions, { offsets: asked, from }, response);
   }
 
-  #take(positions: readonly Position[], asked: readonly number[], response: FetchResponse): boolean {
+  #take(
+    positions: readonly Position[],
+    asked: { readonly offsets: readonly number[]; readonly from: AnswerSource },
+    response: FetchResponse,
+  ): boolean {
     if (response.errorCode !== ErrorCode.NONE) {
       this.#world.ledger.count(`fetch refused with ${errorName(response.errorCode)}`);
       return false;
     }
     let isClean = true;
+    const { oracle } = this.#world;
+    const { nodeEndpoints } = response;
     for (const topic of response.responses) {
       for (const answer of topic.partitions) {
         const index = positions.findIndex(
@@ -176,8 +184,15 @@ export class SimReader {
           () => topic.topic + topic.topicId,
         );
         if (!position) continue;
-        const offset = asked[index] ?? 0;
-        position.offset = checkFetched(this.#world, { partition: position.partition, offset }, answer);
+        const offset = asked.offsets[index] ?? 0;
+        const question = { partition: position.partition, offset, ...asked.from };
+        position.offset = checkFetched(this.#world, question, answer);
+        this.#link.note(answer.errorCode);
+        oracle.told.checkCode(position.topicId, answer.errorCode, asked.from);
+        this.#link.takeHint(
+          { topicId: position.topicId, partition: answer.partitionIndex },
+          { ...answer, nodeEndpoints },
+        );
         this.#world.trace.note(`fetched ${position.partition.name} ${offset} to ${position.offset}`);
         isClean &&= answer.errorCode === ErrorCode.NONE;
         if (answer.errorCode === ErrorCode.NONE) position.start = Math.max(position.start, answer.logStartOffset);
@@ -187,10 +202,12 @@ export class SimReader {
   }
 
   /** Asks for first and last offset of one partition. */
-  async #listOffsets(client: KafkaClient): Promise<boolean> {
-    const { ledger } = this.#world;
+  async #listOffsets(): Promise<boolean> {
+    const { ledger, oracle, clock } = this.#world;
     const position = this.#random.pick([...this.#positions.values()]);
-    const { partition, topic } = position;
+    const { partition, topic, topicId } = position;
+    const client = await orUndefined(this.#link.toLeader(topicId, partition.partition));
+    if (!client) return false;
     const isLatest = this.#random.chance(0.7);
     const timestamp = isLatest ? LATEST_TIMESTAMP : EARLIEST_TIMESTAMP;
     const partitions = [createListOffsetsPartition({ partitionIndex: partition.partition, timestamp })];
@@ -199,14 +216,21 @@ export class SimReader {
       topics: [createListOffsetsTopic({ name: topic, partitions })],
     });
     // A move is in force once it was answered: until then the broker may not know yet that it is committed.
-    const startBefore = Math.max(position.start, this.#world.isAlone() ? partition.answeredLogStart : 0);
+    const { host } = client.address;
+    const askedMs = clock.monotonicMs();
+    const term = oracle.terms.present(host, partition);
+    const answeredStart = partition.answeredLogStart;
     const api = { ...clientApis.listOffsets, version: LIST_OFFSETS_VERSION };
     const response = await orUndefined(client.request(api, request));
     const answer = response?.topics[0]?.partitions[0];
+    this.#link.note(answer?.errorCode ?? ErrorCode.NONE);
     if (answer?.errorCode !== ErrorCode.NONE) return response !== undefined;
     // By name: between question and answer the topic may have become another one.
     if (this.#world.oracle.topics.get(topic)?.topicId !== position.topicId) return true;
+    checkOwnership(this.#world, { partition, host, askedMs });
     if (!isLatest) {
+      const isInForce = term !== undefined && term === oracle.terms.present(host, partition);
+      const startBefore = Math.max(position.start, isInForce ? answeredStart : 0);
       const isTrue = startBefore <= answer.offset && answer.offset <= partition.logStart;
       ledger.check("I14 the log start is the committed one", isTrue, () => {
         return `${partition.name} starts at ${startBefore} to ${partition.logStart}, the answer was ${answer.offset}`;

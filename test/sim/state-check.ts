@@ -1,5 +1,6 @@
-// Compares what a broker holds in RAM with what the stores say: exactly, in the step in which a session begins to serve
-// (recovery is a function of the stores), and by bounds afterwards.
+// Compares what brokers hold in RAM with what the stores say: what a shard was recovered as, when it was loaded (recovery
+// is a function of the stores), and bounds afterwards.
+import { shardOf } from "../../src/cluster/placement.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import type { PartitionLog } from "../../src/log/partition-log.ts";
 import type { CommittedPartition } from "./committed-log.ts";
@@ -7,28 +8,36 @@ import type { Ledger } from "./ledger.ts";
 import type { BrokerLife } from "./sim-broker.ts";
 import type { StoreOracle } from "./store-oracle.ts";
 
-/** Watches the partitions of the life that serves. */
+interface Watched {
+  readonly life: BrokerLife;
+  readonly log: PartitionLog;
+  readonly committed: CommittedPartition;
+  start: number;
+  end: number;
+}
+
+/** Watches the partitions of the lives that serve. */
 export class StateCheck {
   readonly #ledger: Ledger;
   readonly #oracle: StoreOracle;
-  /** Logs of the serving session, with the bounds seen last. */
-  #watched: { readonly log: PartitionLog; readonly committed: CommittedPartition; start: number; end: number }[] = [];
+  /** By life and partition: the log that serves, with the bounds seen last. */
+  readonly #watched = new Map<string, Watched>();
 
   constructor(ledger: Ledger, oracle: StoreOracle) {
     this.#ledger = ledger;
     this.#oracle = oracle;
   }
 
-  /** A session of `life` has just begun to serve: nothing can have been appended yet. */
+  /** `life` has just loaded shards: each log that was not seen before is new. */
   onServing(life: BrokerLife): void {
-    this.#watched = [];
     let hasData = false;
     for (const committed of this.#oracle.log.partitions()) {
       const log = this.#logOf(life, committed);
-      if (!log) continue;
+      const key = `${life.name} ${committed.name}`;
+      if (!log || this.#watched.get(key)?.log === log) continue;
       hasData ||= committed.end > 0;
       this.#checkRecovered(life, committed, log);
-      this.#watched.push({ log, committed, start: log.logStart, end: log.highWatermark });
+      this.#watched.set(key, { life, log, committed, start: log.logStart, end: log.highWatermark });
     }
     if (hasData) this.#ledger.count("recoveries with records");
   }
@@ -44,33 +53,42 @@ export class StateCheck {
     }
   }
 
+  /** Against the terms before the one of `log`: its own may have committed since it was loaded. */
   #checkRecovered(life: BrokerLife, committed: CommittedPartition, log: PartitionLog): void {
-    const { name, end, logStart } = committed;
-    const isSame = log.highWatermark === end && log.logStart === logStart;
-    this.#ledger.check("I10 recovery gives the committed log", isSame, () => {
-      return `${life.name} recovered ${name} as ${log.logStart} to ${log.highWatermark}, committed are ${logStart} to ${end}`;
+    const { name, topicId, partition } = committed;
+    const shard = shardOf(topicId, partition);
+    const moves = this.#oracle.logStarts.get(committed) ?? [];
+    const before = committed.extents.filter(({ extent }) => extent.shardEpoch < log.leaderEpoch);
+    const last = before.at(-1)?.extent;
+    const end = last ? last.baseOffset + last.offsetCount : 0;
+    const start = moves.filter(({ epoch }) => epoch < log.leaderEpoch).at(-1)?.logStart ?? 0;
+    const isWithin = log.highWatermark >= end && log.highWatermark <= committed.end;
+    const isFrom = log.logStart >= start && log.logStart <= committed.logStart;
+    this.#ledger.check("I10 recovery gives the committed log", isWithin && isFrom, () => {
+      return `${life.name} recovered ${name} as ${log.logStart} to ${log.highWatermark}, committed were ${start} to ${end}, are ${committed.logStart} to ${committed.end}`;
     });
-    const extents = committed.extents.filter(({ extent }) => extent.baseOffset + extent.offsetCount > logStart);
+    const extents = before.filter(({ extent }) => extent.baseOffset + extent.offsetCount > log.logStart);
+    const found = log.extents.all.filter(({ leaderEpoch }) => leaderEpoch < log.leaderEpoch);
     const isExtents =
-      extents.length === log.extents.all.length &&
+      extents.length === found.length &&
       extents.every(({ sessionId, flush, extent }, index) => {
-        const found = log.extents.all[index];
+        const other = found[index];
         return (
-          found?.sessionId === sessionId &&
-          found.flush === flush &&
-          found.baseOffset === extent.baseOffset &&
-          found.position === extent.position &&
-          found.crc32c === extent.crc32c
+          other?.sessionId === sessionId &&
+          other.flush === flush &&
+          other.baseOffset === extent.baseOffset &&
+          other.position === extent.position &&
+          other.crc32c === extent.crc32c
         );
       });
     this.#ledger.check("I12 every committed extent is referenced once", isExtents, () => {
-      return `${life.name} recovered ${log.extents.all.length} extents of ${name}, ${extents.length} are committed and not below its start`;
+      return `${life.name} recovered ${found.length} extents of ${name} (shard ${shard}), ${extents.length} are committed and not below its start`;
     });
-    this.#checkProducers(life, committed, log);
+    if (log.highWatermark === end) this.#checkProducers(life, committed, log);
   }
 
   #checkProducers(life: BrokerLife, committed: CommittedPartition, log: PartitionLog): void {
-    const expected = committed.producers();
+    const expected = committed.producers(log.highWatermark);
     const found = log.producers.snapshot();
     const isSame =
       found.length === expected.size &&
@@ -95,10 +113,11 @@ export class StateCheck {
   }
 
   /** Bounds that hold at every moment. */
-  checkBounds(life: BrokerLife): void {
-    if (life.clock.isDead || life.isPaused) return;
-    for (const watched of this.#watched) {
-      const { log, committed } = watched;
+  checkBounds(): void {
+    for (const [key, watched] of this.#watched) {
+      const { life, log, committed } = watched;
+      if (life.clock.isDead) this.#watched.delete(key);
+      if (life.clock.isDead || life.isPaused) continue;
       const { logStart, lastStableOffset, highWatermark } = log;
       const isOrdered = logStart <= lastStableOffset && lastStableOffset <= highWatermark;
       const isForward = logStart >= watched.start && highWatermark >= watched.end;

@@ -7,10 +7,12 @@ import type { KeyValue, LeaseId, Txn, TxnResult, WatchBatch } from "../../src/kv
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, verifyExtent, type WalFooter } from "../../src/objects/wal-object.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
+import { ClaimOracle } from "./claim-oracle.ts";
 import { type CommittedExtent, CommittedLog, type CommittedPartition } from "./committed-log.ts";
 import type { GroupOracle } from "./group-oracle.ts";
 import type { Ledger } from "./ledger.ts";
 import type { KvWitness, ObjectWitness } from "./store-observers.ts";
+import { TopicOracle } from "./topic-oracle.ts";
 import type { Trace } from "./trace.ts";
 
 /** Names the one cluster of a simulation. */
@@ -19,17 +21,18 @@ export const SIM_CLUSTER = "sim";
 /** A move of a log start, as the flush that committed it says. */
 export interface CommittedLogStart {
   readonly sessionId: string;
+  readonly epoch: number;
   readonly flush: number;
   readonly logStart: number;
 }
 
-/** A WAL object or checkpoint was put; a session, head, claim or checkpoint pointer was written. */
-export type StoreEvent = "wal" | "ckpt" | "s" | "h" | "a" | "c";
+/** A WAL object or checkpoint was put; a session, head, claim, checkpoint pointer or topic was written. */
+export type StoreEvent = "wal" | "ckpt" | "s" | "h" | "a" | "c" | "topics";
 
 /** Hears of what concerns checkpoints. */
 export interface CheckpointWitness {
   onPointer(sessionId: string, objectKey: string, before: string | undefined): void;
-  onClaim(shard: number, claim: ShardClaim): void;
+  onClaim(shard: number, claim: ShardClaim, before: ShardClaim | undefined): void;
 }
 
 interface TopicState {
@@ -50,15 +53,18 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   readonly objectKeys = new ObjectKeys(SIM_CLUSTER);
   readonly objects = new Map<string, Uint8Array>();
   readonly heads = new Map<string, number>();
-  readonly claims = new Map<number, ShardClaim>();
+  /** Who owns what, and who did. */
+  readonly terms: ClaimOracle;
   readonly pointers = new Map<string, string>();
   /** By name. */
   readonly topics = new Map<string, TopicState>();
   readonly liveTopicIds = new Set<string>();
-  /** Ids of topics whose deletion a client was told. */
-  readonly answeredGone = new Set<string>();
+  /** What clients were told of topics. */
+  readonly told: TopicOracle;
   /** Every session whose key is there. */
   readonly liveSessions = new Set<string>();
+  /** When each session was registered. */
+  readonly sessionSinceMs = new Map<string, number>();
   /** Committed extents by shard, in the order of their commits. */
   readonly extentsByShard = new Map<number, CommittedExtent[]>();
   readonly logStarts = new Map<CommittedPartition, CommittedLogStart[]>();
@@ -67,7 +73,8 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   readonly #waiting = new Map<StoreEvent, (() => void)[]>();
   readonly #ledger: Ledger;
   readonly #trace: Trace;
-  readonly #sessionWriters = new Map<string, string>();
+  /** The life of each session so far. */
+  readonly sessionWriters = new Map<string, string>();
   readonly #objectWriters = new Map<string, string>();
   readonly #deletedObjects = new Set<string>();
   readonly #headsSent = new Set<string>();
@@ -85,6 +92,19 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     this.#trace = trace;
     this.#groups = groups;
     this.log = new CommittedLog(ledger);
+    this.terms = new ClaimOracle(ledger, this);
+    this.told = new TopicOracle(ledger, this);
+  }
+
+  /** The life that owns a partition, if its owner's session is there. */
+  ownerOf(topicId: string, partition: number): string | undefined {
+    const sessionId = this.claims.get(shardOf(topicId, partition))?.sessionId ?? "";
+    return this.liveSessions.has(sessionId) ? this.sessionWriters.get(sessionId) : undefined;
+  }
+
+  /** The claims as they are. */
+  get claims(): ReadonlyMap<number, ShardClaim> {
+    return this.terms.claims;
   }
 
   /** Resolves in the step in which the next change of a kind is made. */
@@ -159,10 +179,16 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     });
     for (const operation of txn.then) {
       if (operation.type !== "put") continue;
+      this.terms.onTxnPut(operation, { result, writer });
       const sessionId = this.#ownerOfKey(operation.key);
       if (sessionId === undefined) continue;
       const isRegistration = operation.key === this.keys.session(sessionId);
-      if (result.succeeded && isRegistration) this.#noteRegistration(sessionId, writer);
+      // Its key is put again when the session begins to drain.
+      const isFirst = txn.compare.some(({ key, target, equals }) => {
+        return key === operation.key && target === "create" && equals === 0;
+      });
+      if (result.succeeded && isRegistration && isFirst) this.#noteRegistration(sessionId, writer);
+      if (result.succeeded && isRegistration && !isFirst) this.#ledger.count("drains");
       if (isRegistration || operation.key !== this.keys.head(sessionId) || txn.then.length > 1) continue;
       this.#checkHeadTxn({ txn, result, writer, sessionId, bytes: operation.value.length });
     }
@@ -174,11 +200,11 @@ export class StoreOracle implements ObjectWitness, KvWitness {
 
   #noteRegistration(sessionId: string, writer: string): void {
     this.#ledger.count("sessions");
-    if ([...this.#sessionWriters.values()].includes(writer)) {
+    if ([...this.sessionWriters.values()].includes(writer)) {
       this.#ledger.count("session re-registered in the same process");
     }
-    this.#ledger.check("I3 a session id is never reused", !this.#sessionWriters.has(sessionId), () => sessionId);
-    this.#sessionWriters.set(sessionId, writer);
+    this.#ledger.check("I3 a session id is never reused", !this.sessionWriters.has(sessionId), () => sessionId);
+    this.sessionWriters.set(sessionId, writer);
   }
 
   #checkHeadTxn(head: { txn: Txn; result: TxnResult; writer: string; sessionId: string; bytes: number }): void {
@@ -187,7 +213,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     this.#ledger.check("I16 the head transaction has one size", isConstant, () => {
       return `a head transaction of ${txn.compare.length}/${txn.then.length} entries and ${head.bytes} bytes`;
     });
-    const owner = this.#sessionWriters.get(sessionId);
+    const owner = this.sessionWriters.get(sessionId);
     this.#ledger.check("I2 a head is written by its own session only", owner === writer, () => {
       return `the head of ${sessionId}, a session of ${owner}, was written by ${writer}`;
     });
@@ -216,9 +242,10 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     const [kind = "", name = ""] = key.slice(`/kafscale/${SIM_CLUSTER}/`.length).split("/");
     if (kind === "s") {
       this.liveSessions.add(name);
+      if (!this.sessionSinceMs.has(name)) this.sessionSinceMs.set(name, this.#ledger.nowMs);
       if (entry.lease !== undefined) this.leases.set(name, entry.lease);
     } else if (kind === "h") this.#onHead(name, decodeHead(entry).n);
-    else if (kind === "a") this.#onClaim(Number(name), decodeClaim(entry));
+    else if (kind === "a") this.#onClaim(Number(name), decodeClaim(entry), entry.modRevision);
     else if (kind === "c") this.#onPointer(name, decodeCheckpointPointer(entry));
     else if (kind === "topics") this.#onTopic(name, decodeTopic(entry).topicId);
     this.#tellOf(kind);
@@ -230,6 +257,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       this.#trace.decide(`session ${name} is gone`);
       this.liveSessions.delete(name);
       this.leases.delete(name);
+      this.terms.onSessionGone(name);
     } else if (kind === "topics") {
       this.liveTopicIds.delete(this.topics.get(name)?.topicId ?? "");
       this.topics.delete(name);
@@ -315,7 +343,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       partition.logStart = Math.max(partition.logStart, logStart);
       this.#ledger.count("log start moves");
       const moves = this.logStarts.get(partition) ?? [];
-      moves.push({ sessionId, flush, logStart: partition.logStart });
+      moves.push({ sessionId, epoch: shardEpoch, flush, logStart: partition.logStart });
       this.logStarts.set(partition, moves);
     }
   }
@@ -328,20 +356,10 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     });
   }
 
-  #onClaim(shard: number, claim: ShardClaim): void {
+  #onClaim(shard: number, claim: ShardClaim, revision: number): void {
     const before = this.claims.get(shard);
-    this.claims.set(shard, claim);
-    const isSame = before?.sessionId === claim.sessionId;
-    const epoch = before ? before.epoch + (isSame ? 0 : 1) : 1;
-    const isFree = isSame || !before || !this.liveSessions.has(before.sessionId);
-    const isLegal = claim.epoch === epoch && isFree && this.liveSessions.has(claim.sessionId);
-    this.#ledger.check("I5 a claim is taken from a dead session and raises the epoch", isLegal, () => {
-      return `shard ${shard} went from ${before?.sessionId}/${before?.epoch} to ${claim.sessionId}/${claim.epoch}`;
-    });
-    if (claim.base && !isSame) this.#ledger.count("claim with a base section");
-    if (claim.prev.length > 0 && !isSame) this.#ledger.count("claim replayed over footers");
-    if (claim.prev.length > 1 && !isSame) this.#ledger.count("claim replayed over several sessions");
-    if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim);
+    this.terms.onClaim(shard, claim, revision);
+    if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim, before);
   }
 
   #onPointer(sessionId: string, objectKey: string): void {

@@ -39,11 +39,13 @@ async function fetchAtEnd(world: ClientWorld, client: KafkaClient, question: Str
   );
   const topics = [createFetchTopic({ topicId: question.topicId, partitions })];
   const request = createFetchRequest({ maxBytes: 1_000, sessionEpoch: -1, topics });
+  const askedMs = world.clock.monotonicMs();
   const response = await orUndefined(client.request({ ...clientApis.fetch, version: 13 }, request));
   for (const answer of response?.responses.flatMap((row) => row.partitions) ?? []) {
     world.ledger.count("answers of zombies");
     const partition = world.oracle.log.partition(question.topicId, answer.partitionIndex);
-    checkFetched(world, { partition, offset: question.positions.get(answer.partitionIndex) ?? 0 }, answer);
+    const offset = question.positions.get(answer.partitionIndex) ?? 0;
+    checkFetched(world, { partition, offset, host: client.address.host, askedMs }, answer);
   }
 }
 

@@ -1,7 +1,7 @@
 // Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
 // and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
 import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
-import type { KvOperation } from "./faulty-key-value-store.ts";
+import type { KvOperation, WatchLag } from "./faulty-key-value-store.ts";
 import type { ObjectOperation } from "./faulty-object-store.ts";
 import type { SimRandom } from "./sim-random.ts";
 
@@ -26,10 +26,25 @@ export interface EnvironmentFaults {
   readonly topicChurnEveryMs: number;
 }
 
+/** What happens to clusters of several brokers only. */
+export interface ClusterFaults {
+  /** A broker is told to stop, drains, and starts again. */
+  readonly restartEveryMs: number;
+  /** A broker leaves in order, and may come back after a while or never. */
+  readonly leaveEveryMs: number;
+  /** All brokers are killed and start again at once. */
+  readonly restartAllEveryMs: number;
+  readonly peerCutEveryMs: number;
+}
+
 /** What one seed runs with. */
 export interface Swarm {
   /** Length of the phase with faults. */
   readonly faultPhaseMs: number;
+  readonly brokerCount: number;
+  /** How many of them start at once; the others join later. */
+  readonly firstBrokerCount: number;
+  readonly cluster: ClusterFaults;
   readonly environment: EnvironmentFaults;
   readonly storeRates: RatesByKind<ObjectOperation>;
   readonly kvRates: RatesByKind<KvOperation>;
@@ -37,6 +52,7 @@ export interface Swarm {
   readonly kvLatencyMs: readonly [number, number];
   readonly lateMs: readonly [number, number];
   readonly watchBreakRate: number;
+  readonly watchLag: WatchLag | undefined;
   readonly resetRate: number;
   readonly broker: BrokerSwarm;
   readonly clients: ClientSwarm;
@@ -88,6 +104,9 @@ export function drawSwarm(random: SimRandom): Swarm {
   ] as const);
   const swarm = {
     faultPhaseMs: random.between(56_000, 64_000),
+    brokerCount: 1,
+    firstBrokerCount: 1,
+    cluster: noClusterFaults,
     environment: drawEnvironment(random),
     storeRates: {
       put: drawRates(random, harshness),
@@ -113,11 +132,58 @@ export function drawSwarm(random: SimRandom): Swarm {
       [3_000, 30_000],
     ] as const),
     watchBreakRate: random.pick([0, 0, 0.002, 0.02]),
+    watchLag: undefined,
     resetRate: random.pick([0, 0, 0.0005, 0.003]),
     broker: drawBroker(random),
     clients: drawClients(random, storeLatencyMs[1]),
   };
-  return withOvertakenCommits(swarm, random.split("overtaken heads"));
+  return withBrokers(withOvertakenCommits(swarm, random.split("overtaken heads")), random.split("brokers"));
+}
+
+const noClusterFaults: ClusterFaults = { restartEveryMs: 0, leaveEveryMs: 0, restartAllEveryMs: 0, peerCutEveryMs: 0 };
+
+/**
+ * Drawn apart, so that a schedule of one broker stays what it is. Several brokers make more events in a minute, so they
+ * get a shorter one.
+ */
+function withBrokers(swarm: Swarm, random: SimRandom): Swarm {
+  const brokerCount = random.pick([1, 1, 2, 3, 3, 4, 5]);
+  if (brokerCount === 1) return swarm;
+  const sometimes = (share: number, everyMs: readonly [number, number]) => {
+    const exists = random.chance(share);
+    const drawn = random.between(...everyMs);
+    return exists ? drawn : 0;
+  };
+  const drawn: Swarm = {
+    ...swarm,
+    brokerCount,
+    firstBrokerCount: random.pick([brokerCount, brokerCount, 1 + random.below(brokerCount)]),
+    faultPhaseMs: swarm.faultPhaseMs * random.between(0.5, 0.7),
+    cluster: {
+      restartEveryMs: sometimes(0.6, [5_000, 15_000]),
+      leaveEveryMs: sometimes(0.4, [8_000, 20_000]),
+      restartAllEveryMs: sometimes(0.15, [15_000, 40_000]),
+      peerCutEveryMs: sometimes(0.4, [4_000, 15_000]),
+    },
+    watchLag: drawWatchLag(random),
+    clients: { ...swarm.clients, partitionCount: 2 + swarm.clients.partitionCount },
+  };
+  return random.chance(BACK_AND_FORTH_SHARE) ? backAndForth(drawn, random) : drawn;
+}
+
+/** Share of the clusters in which shards go to and fro while checkpoints are rare. */
+const BACK_AND_FORTH_SHARE = 0.25;
+
+/** A session that gets a shard back and dies before its next checkpoint hardly ever comes up by chance. */
+function backAndForth(swarm: Swarm, random: SimRandom): Swarm {
+  return {
+    ...swarm,
+    brokerCount: Math.min(3, swarm.brokerCount),
+    firstBrokerCount: Math.min(3, swarm.firstBrokerCount),
+    broker: { ...swarm.broker, checkpointIntervalMs: 60_000, checkpointFlushes: 2_048 },
+    cluster: { ...swarm.cluster, restartEveryMs: random.between(1_500, 4_000) },
+    environment: { ...swarm.environment, crashEveryMs: random.between(4_000, 10_000) },
+  };
 }
 
 /** Share of the seeds whose sessions die of commits that land while their end is being settled. */
@@ -137,6 +203,17 @@ function withOvertakenCommits(swarm: Swarm, random: SimRandom): Swarm {
     broker: { ...broker, headTimeoutMs: random.pick([1_000, 2_500]) },
     clients: { ...clients, requestTimeoutMs: Math.max(clients.requestTimeoutMs, 4_000), produceTimeoutMs: 30_000 },
   };
+}
+
+/** What one broker sees of topics, sessions and claims may be of different times. */
+function drawWatchLag(random: SimRandom): WatchLag | undefined {
+  const exists = random.chance(0.5);
+  const drawn = {
+    prefixEnd: random.pick(["/topics/", "/topics/", "/s/", "/a/"]),
+    rate: random.pick([0.05, 0.3, 1]),
+    lagMs: [100, random.pick([500, 5_000])],
+  } as const;
+  return exists ? drawn : undefined;
 }
 
 function drawEnvironment(random: SimRandom): EnvironmentFaults {

@@ -1,8 +1,9 @@
 // A topic that is deleted and created again under its name, with producers on it: nothing of one topic may show in its
 // successor.
 import { createDeleteTopicState, createDeleteTopicsRequest } from "../../generated/testing/delete-topics-request.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 import { createTopic } from "./topic-creation.ts";
 
 /** Name of the topic that comes and goes. */
@@ -13,12 +14,14 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
   const { topicChurnEveryMs } = world.environment;
   const random = world.random.split("churn");
   const link = new BrokerLink(world, "churn admin");
+  const witness = new BrokerLink(world, "churn witness", [CHURN_TOPIC]);
   while (world.isProducing()) {
     const topicId = await createTopic(world, {
       name: CHURN_TOPIC,
       numPartitions: 1,
       configs: world.swarm.hasAppendTimes ? { "message.timestamp.type": "LogAppendTime" } : {},
     });
+    await witness.askAll();
     created(topicId);
     await pause(world, random, topicChurnEveryMs);
     if (!world.isProducing()) break;
@@ -32,8 +35,8 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
       const isGone = !world.oracle.topics.has(CHURN_TOPIC);
       if (answer?.errorCode === 0) {
         world.ledger.check("I15 a deleted topic is gone", isGone, () => CHURN_TOPIC);
-        // Answered by a broker that was taken over: its successor sees the deletion when its watch brings it.
-        if (world.isAlone()) world.oracle.answeredGone.add(topicId);
+        world.oracle.told.tellGone(topicId);
+        await witness.askAll();
       }
       if (isGone) break;
       await pause(world, random, 200);
@@ -41,4 +44,5 @@ export async function churnTopic(world: ClientWorld, created: (topicId: string) 
     await pause(world, random, 500);
   }
   link.close();
+  witness.close();
 }

@@ -4,8 +4,9 @@ import {
   createCreatableTopicConfig,
   createCreateTopicsRequest,
 } from "../../generated/testing/create-topics-request.ts";
+import { BrokerLink } from "./broker-link.ts";
 import { clientApis } from "./client-apis.ts";
-import { BrokerLink, type ClientWorld, orUndefined, pause } from "./client-world.ts";
+import { type ClientWorld, orUndefined, pause } from "./client-world.ts";
 
 /** What is to be created. */
 export interface NewSimTopic {
@@ -30,6 +31,7 @@ export async function createTopic(
     const topicId = world.oracle.topics.get(name)?.topicId;
     if (response?.topics[0]?.errorCode === 0) {
       world.ledger.check("a created topic is stored", topicId !== undefined, () => name);
+      if (topicId !== undefined) world.oracle.told.tellCreated(topicId);
     }
     if (topicId !== undefined) {
       link.close();

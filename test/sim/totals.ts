@@ -25,6 +25,20 @@ const STATES: readonly string[] = [
   "takeovers",
   "wall clock jumps",
   "compactions of the metadata history",
+  "hand-overs with a section",
+  "hand-over sent again",
+  "hand-over refused",
+  "take-backs",
+  "claims of another broker's shards",
+  "drains",
+  "orderly stops",
+  "receivers that died before their first checkpoint",
+  "recoveries of a recovery",
+  "claim over a section of an older epoch",
+  "reads served by a fenced owner",
+  "brokers joined late",
+  "brokers left for good",
+  "cuts between brokers",
 ];
 
 /** Fewer seeds than this need not come through every state. */
