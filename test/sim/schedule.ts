@@ -105,7 +105,8 @@ class Schedule {
       hasFaults: () => this.#hasFaults,
       // One that was taken over while it recovered has what was committed before, and is refused whatever it does.
       onServing: (life) => {
-        if (!this.#broker.zombies.has(life)) this.#state.onServing(life);
+        const isZombie = this.#cluster.brokers.some(({ zombies }) => zombies.has(life));
+        if (!isZombie) this.#state.onServing(life);
       },
     };
     this.#cluster = new SimCluster(this.#world);
