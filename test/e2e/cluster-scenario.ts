@@ -150,18 +150,18 @@ function judge(
   };
 }
 
-/** Runnable tasks per core beyond the two that a scenario has by itself, as a factor: 1 on a machine of its own. */
-function slowness(): number {
-  return Math.max(1, (loadavg()[0] ?? 0) / (2 * availableParallelism()));
+/**
+ * How many times its promise a pause may take here, where brokers, stores and clients share the cores of one machine:
+ * this tells a partition that hangs from one that moves. The pause itself is printed.
+ */
+function pauseFactor(): number {
+  return Math.max(2.5, (loadavg()[0] ?? 0) / availableParallelism());
 }
 
-/**
- * Fails when a partition acknowledged nothing for longer than `limitMs`. On a machine that is busy with other things
- * everything takes longer, and the limit is longer as well.
- */
+/** Fails when a partition acknowledged nothing for much longer than the `limitMs` that is promised. */
 export function expectGapsWithin({ gaps }: ScenarioOutcome, limitMs: number): void {
-  const factor = slowness();
-  const what = `longest gap in ms; the limit is ${limitMs} times ${factor.toFixed(1)} for the load of this machine`;
+  const factor = pauseFactor();
+  const what = `longest gap in ms; ${limitMs} are promised, ${factor.toFixed(1)} times that is a fault`;
   expect(gaps[0]?.ms, what).toBeLessThanOrEqual(limitMs * factor);
 }
 
