@@ -184,9 +184,10 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       if (sessionId === undefined) continue;
       const isRegistration = operation.key === this.keys.session(sessionId);
       // Its key is put again when the session begins to drain.
-      const isFirst = txn.compare.some(({ key, target, equals }) => {
+      const isNew = txn.compare.some(({ key, target, equals }) => {
         return key === operation.key && target === "create" && equals === 0;
       });
+      const isFirst = isNew || !this.sessionWriters.has(sessionId);
       if (result.succeeded && isRegistration && isFirst) this.#noteRegistration(sessionId, writer);
       if (result.succeeded && isRegistration && !isFirst) this.#ledger.count("drains");
       if (isRegistration || operation.key !== this.keys.head(sessionId) || txn.then.length > 1) continue;

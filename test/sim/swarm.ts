@@ -168,7 +168,18 @@ function withBrokers(swarm: Swarm, random: SimRandom): Swarm {
     watchLag: drawWatchLag(random),
     clients: { ...swarm.clients, partitionCount: 2 + swarm.clients.partitionCount },
   };
-  return random.chance(BACK_AND_FORTH_SHARE) ? backAndForth(drawn, random) : drawn;
+  const moving = random.chance(BACK_AND_FORTH_SHARE) ? backAndForth(drawn, random) : drawn;
+  return random.chance(LATE_CLAIMS_SHARE) ? withLateClaims(moving, random) : moving;
+}
+
+/** Share of the clusters whose transactions land after their senders have tried again, or are done without an answer. */
+const LATE_CLAIMS_SHARE = 0.25;
+
+/** A hand-over whose outcome is open while its shards are wanted is rare where most transactions are heads. */
+function withLateClaims(swarm: Swarm, random: SimRandom): Swarm {
+  const { kvRates } = swarm;
+  const txn = { ...kvRates.txn, late: random.between(0.01, 0.06), "lost-reply": random.between(0.01, 0.06) };
+  return { ...swarm, kvRates: { ...kvRates, txn }, lateMs: [300, random.pick([1_500, 4_000])] };
 }
 
 /** Share of the clusters in which shards go to and fro while checkpoints are rare. */
