@@ -233,8 +233,8 @@ export class Broker {
 
   /**
    * Stops in order: shards to the other brokers, no new connections, the answers under way, the groups, then flush,
-   * checkpoint and deregistration. Ends within `drainTimeoutMs`,
-   * `drainNoticeMs`, `stopGraceMs` and `stopTimeoutMs`, whatever the stores do. Repeating it waits for the same stop.
+   * checkpoint and deregistration. Ends within `drainTimeoutMs`, `drainNoticeMs`, `stopGraceMs` and `stopTimeoutMs`
+   * together, whatever the stores do. Repeating it waits for the same stop.
    * Rejects with the broken invariant if one ended the broker meanwhile.
    */
   stop(): Promise<void> {

@@ -1,7 +1,6 @@
 // Keeps the shards of one session as the cluster has them: claims what falls to this broker, loads what names the session,
 // gives away what another broker should own, and ends the session when somebody owns what it never gave. Looks at
 // everything after each change of the image; no step depends on having seen the one before.
-
 import { handOver, takeBack } from "../cluster/hand-over.ts";
 import type { LiveSession, MetadataImage } from "../cluster/image.ts";
 import type { ImageFeed } from "../cluster/image-feed.ts";
@@ -295,8 +294,8 @@ export class ShardKeeper {
   /** Shards for one receiver; those without data first, which cost nobody anything. */
   #nextBatch(): HandOverBatch | undefined {
     const { feed, sessionLog } = this.#parts;
-    const ready = sessionLog.shards.filter(({ status }) => status === "ready").map(({ shard }) => shard);
     if (!this.#parts.peers) return undefined;
+    const ready = sessionLog.shards.filter(({ status }) => status === "ready").map(({ shard }) => shard);
     const nowMs = this.#clock.monotonicMs();
     for (const [sessionId, untilMs] of this.#pausedUntilMs) if (untilMs <= nowMs) this.#pausedUntilMs.delete(sessionId);
     for (const [sessionId, shards] of misplacedShards(feed.current, ready, this.#session.brokerId)) {
