@@ -31,7 +31,7 @@ import { BrokerLog } from "../log/broker-log.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
 import { ObjectKeys } from "../objects/object-keys.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
-import { guardCluster } from "./cluster-guard.ts";
+import { type ClusterGuardParts, ClusterMismatchError, guardCluster, noteRevisions } from "./cluster-guard.ts";
 
 /** Injected parts of a broker. */
 export interface BrokerComponents {
@@ -124,7 +124,8 @@ export class Broker {
     const { log, metrics, store } = this.#components;
     const cluster = this.#cluster;
     const objectKeys = new ObjectKeys(this.#settings.objectPrefix ?? this.#settings.clusterName);
-    const { clusterId } = await guardCluster({ cluster, store, objectKeys, signal });
+    const guarded = { cluster, store, objectKeys };
+    const { clusterId, revision } = await guardCluster({ ...guarded, signal });
     const feed = new ImageFeed(cluster, { clusterId, onFailure: (error) => this.#fail(error) });
     await aborted(feed.start({ signal: this.#tasks.signal }), signal);
     // Bound before the registration, which names the port. Requests wait until the recovery is done.
@@ -139,6 +140,8 @@ export class Broker {
     const settings = this.#settings.log;
     const onBug = (error: unknown) => this.#onBug(error);
     const peers = this.#components.control?.peers;
+    const confirmCluster = (attempt: AbortSignal) => this.#confirmCluster({ ...guarded, signal: attempt });
+    this.#tasks.spawn("revision in the bucket", (alive) => noteRevisions({ ...guarded, signal: alive }, revision));
     const brokerLog = new BrokerLog({
       cluster,
       feed,
@@ -149,6 +152,7 @@ export class Broker {
       registration,
       peers,
       onBug,
+      confirmCluster,
     });
     this.#brokerLog = brokerLog;
     const served = new Promise<void>((resolve) => {
@@ -158,6 +162,16 @@ export class Broker {
     await aborted(served, signal);
     startDispatch(this.#newDispatcher(feed, brokerLog, registration.process));
     log.info("broker serves", { broker: this.#settings.brokerId, ...server.address, cluster: clusterId });
+  }
+
+  /** Before each further session: what was restored from a backup meanwhile must not be written to. */
+  async #confirmCluster(parts: ClusterGuardParts): Promise<void> {
+    try {
+      await guardCluster(parts);
+    } catch (error) {
+      if (error instanceof ClusterMismatchError) this.#fail(error);
+      throw error;
+    }
   }
 
   /** What answers requests, with the coordinators that stand on the log. */

@@ -4,6 +4,7 @@ import { untilAnswered } from "../cluster/attempts.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { ensureClusterIdentity, type StoredClusterIdentity } from "../cluster/cluster-identity.ts";
 import { DeadlineError, sleep, withDeadline } from "../host/clock.ts";
+import type { Revision } from "../kv/key-value-store.ts";
 import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import { type ClusterIdObject, decodeClusterIdObject, encodeClusterIdObject } from "../objects/cluster-id-object.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
@@ -13,7 +14,7 @@ export class ClusterMismatchError extends Error {
   override readonly name = "ClusterMismatchError";
 }
 
-/** What is compared. */
+/** What is compared, and what is waited with. */
 export interface ClusterGuardParts {
   readonly cluster: ClusterComponents;
   readonly store: ObjectStore;
@@ -26,6 +27,7 @@ const STORE_TIMEOUT_MS = 10_000;
 /** A store that cannot be reached for this long ends the start: long enough for a restart of the store itself. */
 const START_PATIENCE_MS = 30_000;
 const RETRY_PAUSE_MS = 500;
+const NOTE_INTERVAL_MS = 3_600_000;
 
 /**
  * Reads or creates the cluster's identity on both sides, and lifts the revision noted in the store.
@@ -34,7 +36,7 @@ const RETRY_PAUSE_MS = 500;
 export async function guardCluster(parts: ClusterGuardParts): Promise<StoredClusterIdentity> {
   const { cluster, store, objectKeys, signal } = parts;
   const key = objectKeys.clusterId;
-  const known = await readObject(parts);
+  const known = await readClusterIdObject(parts);
   const what = "read of the identity of the cluster";
   const stored = await untilAnswered(cluster, { what, signal }, (call) =>
     cluster.kv.get(cluster.keys.cluster, { signal: call }),
@@ -44,6 +46,7 @@ export async function guardCluster(parts: ClusterGuardParts): Promise<StoredClus
       `${key} names cluster ${known.clusterId}, but the metadata store knows no cluster: it is another one, or it lost its content`,
     );
   }
+  if (!known && stored.entry) await requireUnused(parts);
   const identity = await ensureClusterIdentity(cluster, { signal });
   if (known) requireSame(key, known, identity);
   const { clusterId, generation, revision } = identity;
@@ -52,8 +55,32 @@ export async function guardCluster(parts: ClusterGuardParts): Promise<StoredClus
   return identity;
 }
 
+/**
+ * Notes the revision of a metadata store that moves on, once an hour, so that a backup restored later is seen to be one.
+ * Rejects with ClusterMismatchError when one was restored under the running broker, else only when the signal aborts.
+ * @param noted revision that the object has
+ */
+export async function noteRevisions(parts: ClusterGuardParts, noted: Revision): Promise<never> {
+  const { cluster, signal } = parts;
+  for (let last = noted; ; ) {
+    await sleep(cluster.clock, NOTE_INTERVAL_MS, signal);
+    try {
+      const what = "read of the revision";
+      const { revision } = await untilAnswered(cluster, { what, signal }, (call) =>
+        cluster.kv.get(cluster.keys.cluster, { signal: call }),
+      );
+      // An idle cluster puts nothing.
+      if (revision !== last) last = (await guardCluster(parts)).revision;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof ClusterMismatchError) throw error;
+      cluster.log.warn("the revision of the metadata store was not noted in the bucket", { error });
+    }
+  }
+}
+
 /** Repeats a call whose failure may pass, for as long as a start may wait. */
-async function patiently<T>(
+export async function patiently<T>(
   { cluster, signal }: ClusterGuardParts,
   what: string,
   call: (signal: AbortSignal) => Promise<T>,
@@ -83,12 +110,24 @@ function requireSame(key: string, known: ClusterIdObject, identity: StoredCluste
   }
   if (known.generation !== generation || revision < known.revision) {
     throw new ClusterMismatchError(
-      `the metadata store is at generation ${generation}, revision ${revision}, ${key} at ${known.generation}, ${known.revision}: it was restored from a backup`,
+      `the metadata store is at generation ${generation}, revision ${revision}, ${key} at ${known.generation}, ${known.revision}: it was restored from a backup. \`kafscale recover\` says what it lacks`,
     );
   }
 }
 
-async function readObject(parts: ClusterGuardParts): Promise<ClusterIdObject | null> {
+/** Between the two writes of a first start there is no object yet; later there is one, or it is another bucket. */
+async function requireUnused({ cluster, objectKeys, signal }: ClusterGuardParts): Promise<void> {
+  const { entries } = await untilAnswered(cluster, { what: "range of heads", signal }, (call) =>
+    cluster.kv.range(cluster.keys.heads, { signal: call }),
+  );
+  if (entries.length === 0) return;
+  throw new ClusterMismatchError(
+    `the metadata store knows ${entries.length} sessions that wrote objects, and there is no ${objectKeys.clusterId}: the bucket or its namespace is another one, or it was emptied`,
+  );
+}
+
+/** What the bucket says of the cluster; null where it says nothing. */
+export async function readClusterIdObject(parts: ClusterGuardParts): Promise<ClusterIdObject | null> {
   const { store, objectKeys } = parts;
   const key = objectKeys.clusterId;
   try {

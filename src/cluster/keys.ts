@@ -126,9 +126,14 @@ export class ClusterKeys {
     return this.sessions + sessionId;
   }
 
+  /** Prefix of all heads. */
+  get heads(): string {
+    return `${this.#prefix}h/`;
+  }
+
   /** A session's head. */
   head(sessionId: SessionId): string {
-    return `${this.#prefix}h/${sessionId}`;
+    return this.heads + sessionId;
   }
 
   /** A session's newest checkpoint. */
@@ -150,6 +155,11 @@ export class ClusterKeys {
   /** The session of a key below {@link sessions}. */
   sessionOf(key: string): SessionId {
     return checkedTail(key, this.sessions, /^[0-9a-f]{24}$/);
+  }
+
+  /** The session of a key below {@link heads}. */
+  sessionOfHead(key: string): SessionId {
+    return checkedTail(key, this.heads, /^[0-9a-f]{24}$/);
   }
 
   /** The shard of a key below {@link claims}. */

@@ -36,6 +36,8 @@ export interface BrokerLogComponents {
   readonly registration: Registration;
   /** Told at once of a broken invariant, also of one that shows after its session has ended. */
   readonly onBug: (error: unknown) => void;
+  /** Rejects before a further session where the metadata store is not the one that the bucket knows any more. */
+  readonly confirmCluster: (signal: AbortSignal) => Promise<void>;
   /** Undefined for a broker that is alone: it gives no shard away. */
   readonly peers: Peers | undefined;
 }
@@ -174,6 +176,7 @@ export class BrokerLog {
     const { log } = cluster;
     let sessionLog: SessionLog;
     try {
+      if (this.#sessionCount > 0) await this.#parts.confirmCluster(signal);
       await probeStore(this.#storeProbe(signal));
       const session = await Session.register(cluster, registration, { signal, life: this.#life.signal, onBug });
       this.#sessionCount++;

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-// The one binary. Today it has one verb, `serve`; what it cannot read or does not know ends with a line and exit code 1 or 2.
+// The one binary: `serve` runs a broker, `recover` settles a restored backup. What it cannot read or does not know ends
+// with a line and exit code 1 or 2.
 import { Command } from "@commander-js/extra-typings";
 import { embeddedBrokerSettings } from "../broker/broker-settings.ts";
+import { recover } from "./recover.ts";
 import { serve } from "./serve.ts";
 import { readServeSettings, type ServeFlags, type ServeSettings } from "./settings-from-env.ts";
 import { startErrorLine } from "./start-error.ts";
@@ -41,6 +43,25 @@ async function runServe(flags: ServeFlags & { examples?: true | undefined }): Pr
   }
 }
 
+const recoverExamples = `
+It reads the stores from the variables of the brokers: run it in a broker's environment.
+Examples:
+  $ kafscale recover                      compare bucket and metadata store; exit code 3 if a backup was restored
+  $ kafscale recover --accept-head-loss   go on with the restored metadata; all brokers have to be stopped
+docs/OPERATIONS.md says what is lost.
+`;
+
+async function runRecover(flags: { dataDir?: string | undefined; acceptHeadLoss?: true | undefined }): Promise<void> {
+  let settings: ServeSettings | undefined;
+  try {
+    settings = readServeSettings({ dataDir: flags.dataDir });
+    process.exitCode = await recover(settings, { isAccepting: flags.acceptHeadLoss ?? false });
+  } catch (error) {
+    process.stderr.write(`kafscale: ${startErrorLine(error, settings)}\n`);
+    process.exitCode = 1;
+  }
+}
+
 const program = new Command("kafscale")
   .description("A Kafka-compatible broker that keeps every record in object storage before it acknowledges it.")
   .version(embeddedBrokerSettings.version)
@@ -68,5 +89,13 @@ program
   .option("--examples", "print commands to try once the broker is ready")
   .addHelpText("after", serveExamples)
   .action(runServe);
+
+program
+  .command("recover")
+  .description("after etcd was restored from a backup: say what it lacks beside the bucket, and go on with it")
+  .option("--data-dir <folder>", "the folder of a broker with --data-dir")
+  .option("--accept-head-loss", "take the metadata store as it is; what it does not know is lost to clients")
+  .addHelpText("after", recoverExamples)
+  .action(runRecover);
 
 await program.parseAsync();

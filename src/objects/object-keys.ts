@@ -42,6 +42,20 @@ export class ObjectKeys {
     return this.#key(`wal/${checkedSession(sessionId)}/${checkedNumber(n).toString().padStart(12, "0")}`);
   }
 
+  /** What the keys of all flushes begin with. */
+  get flushes(): string {
+    return this.#key("wal/");
+  }
+
+  /** The flush that a key below {@link flushes} names; undefined for what no broker wrote there. */
+  flushOf(key: string): { readonly sessionId: string; readonly n: number } | undefined {
+    const [sessionId, number, ...rest] = key.slice(this.flushes.length).split("/");
+    if (!key.startsWith(this.flushes) || sessionId === undefined || number === undefined || rest.length > 0) return;
+    const n = Number(number);
+    if (!isSession(sessionId) || !Number.isSafeInteger(n) || n < 1 || this.wal(sessionId, n) !== key) return;
+    return { sessionId, n };
+  }
+
   /** `ckpt/<session>/<k>`: the k-th (1 and up) checkpoint of a session. */
   checkpoint(sessionId: string, k: number): string {
     return this.#key(`ckpt/${checkedSession(sessionId)}/${checkedNumber(k)}`);
@@ -99,8 +113,12 @@ function isPart(part: string): boolean {
   return /^[A-Za-z0-9._-]+$/.test(part) && part !== "." && part !== "..";
 }
 
+function isSession(sessionId: string): boolean {
+  return /^[0-9a-f]{24}$/.test(sessionId);
+}
+
 function checkedSession(sessionId: string): string {
-  invariant(/^[0-9a-f]{24}$/.test(sessionId), `"${sessionId}" is not a session id`);
+  invariant(isSession(sessionId), `"${sessionId}" is not a session id`);
   return sessionId;
 }
 

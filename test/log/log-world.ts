@@ -153,7 +153,9 @@ export class LogProcess {
     const metrics = new UnexportedMetrics();
     const onBug = (error: unknown) => void this.bugs.push(error);
     const peers = new WorldPeers(world);
-    const parts = { cluster, feed: this.feed, store, objectKeys, metrics, settings, registration, peers, onBug };
+    const confirmCluster = () => Promise.resolve();
+    const shared = { cluster, feed: this.feed, store, objectKeys, metrics, settings };
+    const parts = { ...shared, registration, peers, onBug, confirmCluster };
     this.brokerLog = new BrokerLog(parts);
   }
 

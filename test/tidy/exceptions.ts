@@ -38,8 +38,6 @@ export const manyParameters: readonly Exception[] = [
 
 /** Source files without a test file of their own name. */
 export const withoutOwnTest: readonly Exception[] = [
-  { path: "src/main/adapters.ts", because: "real parts of a real process: test/e2e/broker-start.test.ts" },
-  { path: "src/main/etcd-adapter.ts", because: "waits for a real etcd: test/e2e/s3-broker.test.ts" },
   { path: "src/main/kafscale.ts", because: "the process itself: test/e2e/broker-start.test.ts" },
   { path: "src/main/serve.ts", because: "the life of a process: test/e2e/broker-start.test.ts and demo.test.ts" },
 ];
