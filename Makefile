@@ -61,7 +61,7 @@ tidy: deps ## Run only the tests of the rules of the code: floors, sizes, banned
 test: deps ## Run the unit, property, contract, tidy and short simulation tests (needs Node and npm)
 	@$(BIN)/vitest run
 
-sim: deps ## Simulate SEEDS=200 schedules with faults, or replay one with SEED=x (needs Node and npm)
+sim: deps ## Simulate SEEDS=200 schedules from FIRST=1 on in JOBS=2 processes, then the planted bugs (MUTANTS=0 without, =name one), or replay SEED=x (needs Node and npm)
 	@SEEDS='$(SEEDS)' SEED='$(SEED)' $(BIN)/tsx test/sim/run.ts
 
 fuzz: deps ## Throw damaged bytes at every decoder for FUZZ_SECONDS=60 seconds (needs Node and npm)

@@ -67,7 +67,8 @@ export class ChunkCache {
   readonly #chunks = new Map<string, Promise<Uint8Array>>();
   /** Ranges on their way, so that many who need one cost one read and one check. */
   readonly #ranges = new Map<string, Promise<Uint8Array>>();
-  readonly #touched = new LRUCache<string, number>({ max: TOUCHED_MAX });
+  /** Made when it is first needed: its room is taken at once. */
+  #touched: LRUCache<string, number> | undefined;
   /**
    * Whether small parts are worth their chunks: above 0 while readers of one partition are followed by those of others in
    * the same objects. Falls with each chunk that leaves without anybody else having wanted it, grows with the others.
@@ -90,7 +91,7 @@ export class ChunkCache {
   /** Learns from a chunk that leaves: whether more was wanted of it than the range it was fetched for. */
   #noteUse(name: string, { isChunk, bytes, accepted }: Held): void {
     if (!isChunk) return;
-    const isShared = accepted.size > 1 || this.#touched.has(name);
+    const isShared = accepted.size > 1 || this.#touched?.has(name) === true;
     for (const length of accepted.values()) if (!isShared && length >= bytes.length * CHUNK_SHARE_MIN) return;
     this.#sharing = Math.max(-SHARING_MAX, Math.min(SHARING_MAX, this.#sharing + (isShared ? 1 : -1)));
   }
@@ -239,13 +240,14 @@ export class ChunkCache {
     // A reader of one partition among many needs little of each object: then the second one who comes shows that more of
     // it is needed.
     const isWantedAgain = chunks.every(({ name }) => {
-      const touchedAt = this.#touched.get(name);
+      const touchedAt = this.#touched?.get(name);
       return this.#held.has(name) || this.#chunks.has(name) || (touchedAt !== undefined && touchedAt !== start);
     });
     if (isWantedAgain) this.#sharing = Math.min(SHARING_MAX, this.#sharing + 1);
     // Where a range is a small part of a chunk, the assumption alone is not enough.
     const sureness = length >= chunkBytes * CHUNK_SHARE_ASSUMED_MIN ? 0 : SHARING_AT_START;
     if (isWantedAgain || this.#sharing > sureness) return chunks;
+    this.#touched ??= new LRUCache({ max: TOUCHED_MAX });
     for (const { name } of chunks) this.#touched.set(name, start);
     return [exact];
   }

@@ -11,6 +11,8 @@ export interface WorkerTask {
   readonly first: number;
   readonly stride: number;
   readonly last: number;
+  /** Seeds after those. */
+  readonly also?: readonly number[];
   /** Stop after the first violation. */
   readonly isUntilFound?: boolean;
   /** Run every so many seeds twice; 0 for none. */
@@ -22,10 +24,11 @@ const SILENCE_MS_MAX = 180_000;
 
 /** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */
 export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => void): Promise<void> {
-  const { tree, first, stride, last, isUntilFound = false, twice = 0 } = task;
+  const { tree, first, stride, last, also = [], isUntilFound = false, twice = 0 } = task;
   const script = join(tree, "test/sim/worker.ts");
   const numbers = ["--first", first, "--stride", stride, "--last", last, "--twice", twice].map(String);
-  const args = ["--import", "tsx", script, ...numbers, ...(isUntilFound ? ["--until-found"] : [])];
+  const more = [...(also.length > 0 ? ["--also", also.join()] : []), ...(isUntilFound ? ["--until-found"] : [])];
+  const args = ["--import", "tsx", script, ...numbers, ...more];
   const child = spawn(process.execPath, args, { cwd: tree, stdio: ["ignore", "pipe", "pipe"] });
   return new Promise((resolve, reject) => {
     let errors = "";

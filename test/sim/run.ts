@@ -63,10 +63,10 @@ async function simulate(): Promise<boolean> {
         first: firstSeed + job,
         stride: jobs,
         last: lastSeed - all,
+        also: rememberedSeeds().filter((_seed, index) => index % jobs === job),
         twice: TWICE_EVERY,
       })),
       { tree: ROOT, first: lastSeed - all + 1, stride: 1, last: lastSeed, twice: TWICE_EVERY },
-      ...rememberedSeeds().map((first) => ({ tree, first, stride: 1, last: first })),
     ];
     await inParallel(jobs, work, (task) => runWorker(task, add));
   } finally {

@@ -1,5 +1,5 @@
-// Virtual time. `run` pops one timer, fires it and waits one real `setImmediate`, in which every promise job that it woke
-// runs out; then it pops the next. Timers of the same instant fire in an order drawn from the seed. The only file of
+// Virtual time. `run` fires one timer in each callback of a real `setImmediate`: before the next callback every promise job
+// that the timer woke runs out. Timers of the same instant fire in an order drawn from the seed. The only file of
 // test/sim that may touch a real timer.
 import type { Clock } from "../../src/host/clock.ts";
 import { SimRandom } from "./sim-random.ts";
@@ -14,6 +14,9 @@ interface Timer {
 
 /** A power of two, so that every time is exact. */
 const TICKS_PER_MS = 1024;
+
+/** Timers fired between two looks of the real event loop at its files and sockets, of which a simulation has none. */
+const STEPS_PER_TURN = 64;
 
 /** How far a run goes. */
 export interface RunLimits {
@@ -86,23 +89,47 @@ export class SimClock implements Clock {
   }
 
   /** Runs until nothing is left to do, or until a limit is met. @returns whether `until` came to hold */
-  async run({ untilMs = Number.POSITIVE_INFINITY, until, eventsMax = 10_000_000 }: RunLimits = {}): Promise<boolean> {
+  async run(limits: RunLimits = {}): Promise<boolean> {
     await settle();
-    for (let events = 0; events <= eventsMax; events++) {
-      if (until?.()) return true;
-      const timer = this.#nextBefore(untilMs);
-      if (!timer) {
-        if (untilMs !== Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, untilMs);
-        return false;
-      }
-      this.#nowMs = timer.atMs;
-      this.#pendingCount--;
-      this.firedCount++;
-      timer.isCancelled = true;
-      timer.fire();
-      await settle();
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      let eventCount = 0;
+      const step = () => {
+        if (isOver) return;
+        try {
+          const isHolding = this.#step(limits, eventCount++);
+          if (isHolding === undefined) return;
+          isOver = true;
+          resolve(isHolding);
+        } catch (error) {
+          isOver = true;
+          reject(error);
+        }
+      };
+      const turn = () => {
+        if (isOver) return;
+        for (let count = 0; count < STEPS_PER_TURN; count++) realSetImmediate(step);
+        realSetImmediate(turn);
+      };
+      turn();
+    });
+  }
+
+  /** Fires the next timer. @returns whether `until` holds, once the run is over, else undefined */
+  #step({ untilMs = Number.POSITIVE_INFINITY, until, eventsMax = 10_000_000 }: RunLimits, eventCount: number) {
+    if (eventCount > eventsMax) throw new Error(`still busy after ${eventsMax} events, at ${this.#nowMs} ms`);
+    if (until?.()) return true;
+    const timer = this.#nextBefore(untilMs);
+    if (!timer) {
+      if (untilMs !== Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, untilMs);
+      return false;
     }
-    throw new Error(`still busy after ${eventsMax} events, at ${this.#nowMs} ms`);
+    this.#nowMs = timer.atMs;
+    this.#pendingCount--;
+    this.firedCount++;
+    timer.isCancelled = true;
+    timer.fire();
+    return undefined;
   }
 
   /** Runs for `durationMs` of virtual time. */

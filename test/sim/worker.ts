@@ -1,4 +1,5 @@
-// One process of a run: simulates seeds `first`, `first + stride`, … up to `last` and writes a line of JSON for each.
+// One process of a run: simulates seeds `first`, `first + stride`, … up to `last`, then those of `--also`, and writes a line
+// of JSON for each.
 // With `--until-found` it stops after the first violation; every `--twice`-th seed is run again and has to be equal.
 import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
@@ -16,18 +17,26 @@ const { values } = parseArgs({
     first: { type: "string", default: "1" },
     stride: { type: "string", default: "1" },
     last: { type: "string", default: "1" },
+    also: { type: "string", default: "" },
     "until-found": { type: "boolean", default: false },
     twice: { type: "string", default: "0" },
     trace: { type: "boolean", default: false },
   },
 });
 const twice = Number(values.twice);
-for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) {
+// Errors are part of a schedule, by the hundred; where they come from is of interest only to who replays one.
+if (!values.trace) Error.stackTraceLimit = 0;
+for (const seed of seedsOf()) {
   const report = await simulate(String(seed), twice > 0 && seed % twice === 0);
   const { evaluations, events } = report;
   const line: SeedReport = { ...report, evaluations: [...evaluations], events: [...events] };
   if (!values.trace) process.stdout.write(`${JSON.stringify(line)}\n`);
   if (values["until-found"] && report.violations.length > 0) break;
+}
+
+function* seedsOf(): Generator<number> {
+  for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) yield seed;
+  if (values.also !== "") yield* values.also.split(",").map(Number);
 }
 
 async function simulate(seed: string, isTwice: boolean): Promise<ScheduleReport> {
