@@ -57,11 +57,11 @@ function checkWrittenOnce(operations: readonly Operation[]): void {
 
 function txnBytes(txn: Txn): number {
   let bytes = 0;
-  for (const { key, ...rest } of [...txn.compare, ...txn.then, ...(txn.otherwise ?? [])]) {
-    checkKey(key);
-    bytes += Buffer.byteLength(key);
-    if ("value" in rest) bytes += rest.value.byteLength;
-    if ("equals" in rest && typeof rest.equals !== "number") bytes += rest.equals.byteLength;
+  for (const entry of [...txn.compare, ...txn.then, ...(txn.otherwise ?? [])]) {
+    checkKey(entry.key);
+    bytes += Buffer.byteLength(entry.key);
+    if ("value" in entry) bytes += entry.value.byteLength;
+    if ("equals" in entry && typeof entry.equals !== "number") bytes += entry.equals.byteLength;
   }
   return bytes;
 }

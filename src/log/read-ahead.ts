@@ -40,8 +40,11 @@ const UNREAD_MS_MAX = 10_000;
 export class ReadAhead<Step> {
   readonly #source: ReadAheadSource<Step>;
   readonly #limits: ReadAheadLimits;
-  /** By the step a reader is expected to take next: how far ahead he may be helped then, in bytes. */
-  readonly #expected = new LRUCache<string, number>({ max: READERS_MAX });
+  /**
+   * By the step a reader is expected to take next: how far ahead he may be helped then, in bytes. Made when it is first
+   * needed: its room is taken at once.
+   */
+  #expected: LRUCache<string, number> | undefined;
   /** Steps that were loaded, or are being, and that nobody has read; the oldest first. */
   readonly #ahead = new Map<string, Ahead>();
   #aheadBytes = 0;
@@ -73,6 +76,7 @@ export class ReadAhead<Step> {
     const [first] = steps;
     if (first === undefined) return;
     const nextName = this.#source.nameOf(first);
+    this.#expected ??= new LRUCache({ max: READERS_MAX });
     const expectedBytes = this.#expected.get(name);
     if (expectedBytes === undefined) {
       // A new reader, or one who reads the same step again.
