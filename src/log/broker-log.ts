@@ -93,6 +93,11 @@ export class BrokerLog {
     metrics.gauge("kafscale_tail_bytes", "Newest committed bytes kept in RAM.", () => this.#serving?.tailBytes ?? 0);
   }
 
+  /** The log of the session that serves; null before, and between sessions. */
+  get serving(): SessionLog | null {
+    return this.#serving;
+  }
+
   /** Whether a session serves what it owns. */
   get isServing(): boolean {
     return this.#serving !== null && !this.#serving.session.signal.aborted;

@@ -40,6 +40,8 @@ interface WrittenSection {
   readonly version: number;
   readonly ref: BlockRef;
   readonly lowestPendingN: number | undefined;
+  /** Objects that it lists as dropped. */
+  readonly dropped: readonly string[];
 }
 
 /** Where the long lists of a partition were last written whole. */
@@ -107,6 +109,14 @@ export class Checkpointer {
     return { place, n: this.#headInForce, ...contentsOf(shardLog) };
   }
 
+  /**
+   * Objects of a shard that the checkpoint in force lists as dropped and refers to no more: these may be deleted. None
+   * while another checkpoint is under way.
+   */
+  droppedInForce(shardLog: ShardLog): readonly string[] {
+    return this.#isInForce ? (this.#sections.get(shardLog)?.dropped ?? []) : [];
+  }
+
   #take(head: number, shards: readonly ShardLog[]): TakenCheckpoint {
     const k = ++this.#lastNumber;
     const writer = new CheckpointWriter({ k, n: head });
@@ -121,9 +131,9 @@ export class Checkpointer {
       const covered = new Map(shardLog.covers).set(this.#parts.session.sessionId, head);
       const covers = [...covered].map(([sessionId, n]) => ({ sessionId, n }));
       const partitions = [...shardLog.partitions.values()].map((partition) => this.#partition(writer, partition));
-      const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [] };
+      const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [...shardLog.dropped] };
       const ref = writer.addSection(section, { lowestPendingN });
-      this.#sections.set(shardLog, { version, ref, lowestPendingN });
+      this.#sections.set(shardLog, { version, ref, lowestPendingN, dropped: section.dropped });
     }
     const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
     return { objectKey, parts: writer.finish(), shards };

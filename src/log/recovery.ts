@@ -87,6 +87,7 @@ export class Recovery {
     }
     for (const { sessionId, n } of section.covers) shardLog.covers.set(sessionId, n);
     shardLog.covers.set(base.sessionId, base.n);
+    shardLog.dropped.restore(section.dropped);
     for (const partition of section.partitions) {
       if (!this.#parts.topics.isAlive(partition.topicId)) continue;
       await this.#restorePartition(shardLog, { section: partition, sessionId: base.sessionId }, term);

@@ -115,7 +115,7 @@ export class SessionLog {
   async load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
     const waiting: ShardLog[] = [];
     for (const claim of claims) {
-      const shardLog = new ShardLog(claim);
+      const shardLog = new ShardLog(claim, () => this.#noteChange());
       const before = this.#shards.get(claim.shard);
       const isNew = !before || before.status === "failed" || before.claim.claim.epoch < claim.claim.epoch;
       invariant(isNew, `shard ${claim.shard} is loaded twice under epoch ${claim.claim.epoch}`);
@@ -188,6 +188,11 @@ export class SessionLog {
       stored: shardLog.claim,
       section: shardLog.isEmpty ? undefined : this.#checkpointer.sectionInForce(shardLog),
     }));
+  }
+
+  /** Objects of a shard that may be deleted: see {@link Checkpointer.droppedInForce}. */
+  droppedInForce(shardLog: ShardLog): readonly string[] {
+    return this.#checkpointer.droppedInForce(shardLog);
   }
 
   /** Forgets a shard that belongs to another session now; its waiters look elsewhere. */

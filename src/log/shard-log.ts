@@ -3,6 +3,7 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { partitionKey, type TopicId } from "../topic-partition.ts";
+import { DroppedObjects } from "./dropped-objects.ts";
 import { FlushNumbers } from "./flush-numbers.ts";
 import { PartitionLog, type PartitionTerm } from "./partition-log.ts";
 
@@ -25,17 +26,21 @@ export class ShardLog {
   readonly pendingFlushes = new FlushNumbers();
   /** Sessions whose flushes up to the number are wholly contained here: those of the loaded terms. */
   readonly covers = new Map<string, number>();
+  /** Objects that its checkpoints keep naming until they are deleted. */
+  readonly dropped: DroppedObjects;
   /** Grows when partitions come or go; together with theirs it tells a checkpoint whether the section changed. */
   #membershipVersion = 0;
 
-  constructor(claim: StoredClaim) {
+  /** @param onChange called when something changed that no commit tells of, and that a checkpoint has to write */
+  constructor(claim: StoredClaim, onChange: () => void) {
     this.shard = claim.shard;
     this.claim = claim;
+    this.dropped = new DroppedObjects(onChange);
   }
 
   /** Changes whenever the section does. */
   get version(): number {
-    let version = this.#membershipVersion;
+    let version = this.#membershipVersion + this.dropped.version;
     for (const partition of this.partitions.values()) version += partition.version;
     return version;
   }
@@ -48,7 +53,8 @@ export class ShardLog {
   /** Whether it never held anything that its next owner needs. */
   get isEmpty(): boolean {
     const { base, prev } = this.claim.claim;
-    return this.isLoaded && this.partitions.size === 0 && base === undefined && prev.length === 0;
+    if (!this.isLoaded || this.partitions.size > 0 || this.dropped.size > 0) return false;
+    return base === undefined && prev.length === 0;
   }
 
   /** @throws KafkaError NOT_LEADER_OR_FOLLOWER while loading or given away, KAFKA_STORAGE_ERROR when failed */
