@@ -247,17 +247,13 @@ export class SessionLog {
         throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
       },
       enqueue: (item) => this.#flusher.enqueue(item),
-      readExtent: (...read) => walReader.readExtent(...read),
+      reads: walReader,
+      places: shardLog.places,
       monotonicMs: () => clock.monotonicMs(),
     };
   }
 
   #noteCommit(flush: SealedFlush): void {
-    for (const { partition, extent } of flush.extents) {
-      const shardLog = this.#shards.get(shardOf(partition.topicId, partition.partition));
-      invariant(shardLog, `a flush holds ${partition.topicId}-${partition.partition}, whose shard is not owned`);
-      shardLog.pendingFlushes.add(extent);
-    }
     this.#flushesSince++;
     this.#footerBytesSince += flush.footerBytes;
     if (!this.#hasChanged || this.#isCheckpointDue()) this.#wakeCheckpoint.ring();
