@@ -13,13 +13,16 @@ import type { Metrics } from "../host/metrics.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
+import type { ObjectStore } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { TopicId } from "../topic-partition.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { Flusher, type FlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
+import { type ReconcileCounters, Reconciler } from "./reconcile.ts";
 import { Recovery, type TopicFacts } from "./recovery.ts";
+import { runRetention } from "./retention.ts";
 import type { SealedFlush } from "./seal.ts";
 import { SessionProof } from "./session-proof.ts";
 import { ShardLog } from "./shard-log.ts";
@@ -33,7 +36,9 @@ export interface SessionLogComponents {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly flushMetrics: FlushMetrics;
+  readonly reconcileCounters: ReconcileCounters;
   readonly feed: ImageFeed;
+  readonly store: ObjectStore;
   readonly objectKeys: ObjectKeys;
   readonly walWriter: WalWriter;
   readonly walReader: WalReader;
@@ -106,6 +111,22 @@ export class SessionLog {
   start(): void {
     this.#tasks.spawn("checkpoints", (signal) => this.#checkpointLoop(signal));
     this.#tasks.spawn("producer expiry", (signal) => this.#expiryLoop(signal));
+    const { walWriter: wal, reconcileCounters: counters, settings } = this.#parts;
+    const shards = () => this.shards;
+    const shard = (number: number) => this.#shards.get(number);
+    const onChange = () => this.#noteChange();
+    const reconciler = new Reconciler({
+      ...this.#parts,
+      session: this.session,
+      wal,
+      counters,
+      shards,
+      shard,
+      onChange,
+    });
+    this.#tasks.spawn("reconcile", (signal) => reconciler.run(signal));
+    const retention = { ...this.#parts, intervalMs: settings.retentionIntervalMs, shards };
+    this.#tasks.spawn("retention", (signal) => runRetention(retention, signal));
   }
 
   /**

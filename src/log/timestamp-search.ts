@@ -55,9 +55,9 @@ export async function findMaxTimestamp(source: TimestampSource): Promise<Timesta
 }
 
 /** The readable batches of a range. */
-async function* batchesOf({ logStart, bytesAt }: TimestampSource, range: OffsetRange): AsyncGenerator<RecordBatchView> {
-  for (let offset = Math.max(range.baseOffset, logStart); offset < range.endOffset; ) {
-    const read = await bytesAt(offset);
+async function* batchesOf(source: TimestampSource, range: OffsetRange): AsyncGenerator<RecordBatchView> {
+  for (let offset = Math.max(range.baseOffset, source.logStart); offset < range.endOffset; ) {
+    const read = await source.bytesAt(offset);
     if (!read) return;
     for (const batch of iterateBatches(read.bytes)) if (batch.nextOffset > offset) yield batch;
     offset = read.endOffset;
