@@ -212,7 +212,7 @@ export class PartitionLog {
 
   /**
    * Whole v2 batches below the high watermark, contiguous; the first one contains `fromOffset`. Empty when `fromOffset`
-   * is the end or nothing fits. The views stay valid.
+   * is the end or below the log start, or nothing fits. The views stay valid.
    * @throws KafkaError KAFKA_STORAGE_ERROR when committed bytes cannot be read, NOT_LEADER_OR_FOLLOWER
    */
   async read(fromOffset: Offset, options: ReadOptions): Promise<readonly Uint8Array[]> {

@@ -68,6 +68,8 @@ interface Target {
   readonly partition: PartitionLog;
 }
 
+/** A shard whose claim names more earlier terms is reconciled at once. */
+const PREV_TERMS_MAX = 16;
 /** Pause before a partition that could not be reconciled is tried again. */
 const FAILURE_PAUSE_MS = 30_000;
 
@@ -107,7 +109,9 @@ export class Reconciler {
     const nowMs = this.#parts.clock.monotonicMs();
     const isPaused = (partition: PartitionLog) => (this.#pausedUntilMs.get(partition) ?? 0) > nowMs;
     const partitions = [...shardLog.partitions.values()].filter((partition) => !isPaused(partition));
-    const { alone, grouped } = planReconcile(partitions, nowMs, this.#settings);
+    // A broker that is restarted again and again must not make claims grow for ever: then nothing is too young.
+    const isUrgent = shardLog.claim.claim.prev.length > PREV_TERMS_MAX;
+    const { alone, grouped } = planReconcile(partitions, isUrgent ? Number.POSITIVE_INFINITY : nowMs, this.#settings);
     for (const partition of alone) {
       await this.#attempt([partition], signal, () => this.#makeSegments({ shardLog, partition }, signal));
     }
@@ -235,7 +239,10 @@ export class Reconciler {
     const segment = await this.#putSuffixed({ ...name, baseOffset: first.baseOffset }, encoded, signal);
     if (!this.#isServed(shardLog)) return;
     const isListed = this.#isListed(at) && partition.replaceSegments(merged, segment);
-    if (isListed) this.#parts.counters.merges.value++;
+    if (isListed) {
+      this.#parts.counters.merges.value++;
+      this.#parts.log.debug("segments merged", { key: segment.key, count: merged.length });
+    }
     this.#changed(shardLog, isListed ? [] : [segment]);
   }
 

@@ -113,7 +113,7 @@ export class StoredLog {
     let storeReads = 0;
     for (;;) {
       const unit = this.#unitAt(next);
-      if (!unit || (parts.length > 0 && unit.baseOffset > next)) break;
+      if (!unit) break;
       const tailBytes = this.#tailBytes(unit, next);
       if (!tailBytes && parts.length > 0 && ++storeReads > STORE_READS_PER_FETCH) break;
       const read = tailBytes ?? (await this.bytesAt(next, options.signal));
@@ -129,8 +129,7 @@ export class StoredLog {
   }
 
   /**
-   * The stretch that holds `offset`, or the first one above it where the log begins there; undefined past the end, and
-   * where the log was cut meanwhile.
+   * The stretch that holds `offset`; undefined past the end, and where the log was cut meanwhile.
    * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be read
    */
   async bytesAt(offset: Offset, signal: AbortSignal): Promise<ReadStretch | undefined> {
@@ -146,8 +145,7 @@ export class StoredLog {
         this.#reads.noteDangling({ offset, error });
         throw error;
       }
-      if (!now || now.baseOffset > offset) return undefined;
-      return this.#readAgain(now, offset, signal);
+      return now && this.#readAgain(now, offset, signal);
     }
   }
 
@@ -160,14 +158,16 @@ export class StoredLog {
     }
   }
 
+  /** Where `offset` lies. A reader who was let in before the log start moved past him gets nothing, not what comes next. */
   #unitAt(offset: Offset): SegmentEntry | Extent | undefined {
-    return this.segments.at(offset) ?? this.extents.at(offset);
+    const unit = this.segments.at(offset) ?? this.extents.at(offset);
+    return unit && unit.baseOffset <= offset ? unit : undefined;
   }
 
   /** What the tail holds of the unit at `offset`. */
   #tailBytes(unit: SegmentEntry | Extent, offset: Offset): ReadStretch | undefined {
     const extent = isExtent(unit) ? unit : this.#recent.at(offset);
-    if (!extent?.tailBytes || extent.baseOffset > Math.max(offset, unit.baseOffset)) return undefined;
+    if (!extent?.tailBytes || extent.baseOffset > offset) return undefined;
     return { bytes: extent.tailBytes, endOffset: extent.endOffset };
   }
 
