@@ -30,7 +30,7 @@ const NEVER = LONG_MAX.toString();
 const NO_EFFECT = "Kept for compatibility; it has no effect: ";
 const DISKLESS = `${NO_EFFECT}brokers keep no log files.`;
 const UNREPLICATED = `${NO_EFFECT}records are durable in object storage before they are acknowledged, not by replicas.`;
-const NOT_YET = "Kept, and not in force yet, because nothing is removed from a log yet: ";
+const NOT_YET = "Kept, and not in force yet, because logs are not compacted yet: ";
 const AS_PRODUCED = `${NO_EFFECT}batches stay as their producer compressed them.`;
 const COMPRESSION = ["uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"];
 
@@ -41,7 +41,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
     type: "list",
     defaultValue: "delete",
     values: ["delete", "compact"],
-    doc: `${NOT_YET}what happens to old records: deleted by age and size, or all but the newest of each key.`,
+    doc: "What happens to old records: with delete they go by age and size. Compaction is not in force yet.",
   },
   {
     name: "compression.gzip.level",
@@ -94,7 +94,7 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
   int("index.interval.bytes", {
     defaultValue: "4096",
     min: 0,
-    doc: `${NOT_YET}bytes of records between two entries of a segment's index.`,
+    doc: `${NO_EFFECT}an index has an entry after 100 records or 256 KiB.`,
   }),
   { name: "leader.replication.throttled.replicas", type: "list", defaultValue: "", doc: UNREPLICATED },
   long("local.retention.bytes", { defaultValue: "-2", min: -2, doc: DISKLESS }),
@@ -149,17 +149,17 @@ export const topicConfigs: readonly TopicConfigEntry[] = [
   long("retention.bytes", {
     defaultValue: "-1",
     min: -1,
-    doc: `${NOT_YET}size of a partition above which its oldest records are deleted; -1 is no limit.`,
+    doc: "Size of a partition above which its oldest records are deleted, segment by segment; -1 is no limit.",
   }),
   long("retention.ms", {
     defaultValue: "604800000",
     min: -1,
-    doc: `${NOT_YET}age at which records are deleted, in ms; -1 is never.`,
+    doc: "Age at which records are deleted, segment by segment, in ms; -1 is never.",
   }),
   int("segment.bytes", {
     defaultValue: "67108864",
     min: 14,
-    doc: `${NOT_YET}size at which a segment is complete, in bytes.`,
+    doc: "Size up to which segments grow, in bytes; less than 4 MiB counts as 4 MiB, more than 64 MiB as 64 MiB.",
   }),
   int("segment.index.bytes", { defaultValue: "10485760", min: 4, doc: DISKLESS }),
   long("segment.jitter.ms", { defaultValue: "0", min: 0, doc: DISKLESS }),

@@ -18,6 +18,7 @@ import { loadCheckpoint } from "./checkpoint-facts.ts";
 import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
+import { type ReconcileCounters, reconcileCounters } from "./reconcile.ts";
 import type { TopicFacts } from "./recovery.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
@@ -69,6 +70,7 @@ export class BrokerLog {
   readonly #walWriter: WalWriter;
   readonly #walReader: WalReader;
   readonly #flushMetrics: FlushMetrics;
+  readonly #reconcileCounters: ReconcileCounters;
   /** The present session's log once it serves; null before, and between sessions. */
   #serving: SessionLog | null = null;
   #keeper: ShardKeeper | null = null;
@@ -84,6 +86,7 @@ export class BrokerLog {
     this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings });
     this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
     this.#flushMetrics = registerFlushMetrics(metrics);
+    this.#reconcileCounters = reconcileCounters(metrics);
     metrics.gauge("kafscale_sessions", "Sessions this process has registered.", () => this.#sessionCount);
     metrics.gauge(
       "kafscale_pending_bytes",
@@ -91,6 +94,11 @@ export class BrokerLog {
       () => this.#serving?.pendingBytes ?? 0,
     );
     metrics.gauge("kafscale_tail_bytes", "Newest committed bytes kept in RAM.", () => this.#serving?.tailBytes ?? 0);
+  }
+
+  /** The log of the session that serves; null before, and between sessions. */
+  get serving(): SessionLog | null {
+    return this.#serving;
   }
 
   /** Whether a session serves what it owns. */
@@ -227,13 +235,15 @@ export class BrokerLog {
   }
 
   #newSessionLog(session: Session): SessionLog {
-    const { cluster, metrics, feed, objectKeys, settings } = this.#parts;
+    const { cluster, metrics, feed, store, objectKeys, settings } = this.#parts;
     return new SessionLog(session, {
       clock: cluster.clock,
       log: cluster.log,
       metrics,
       flushMetrics: this.#flushMetrics,
+      reconcileCounters: this.#reconcileCounters,
       feed,
+      store,
       objectKeys,
       walWriter: this.#walWriter,
       walReader: this.#walReader,

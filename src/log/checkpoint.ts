@@ -4,11 +4,19 @@
 import type { SectionInForce } from "../cluster/hand-over.ts";
 import { moveCheckpointPointer } from "../cluster/head.ts";
 import type { Session } from "../cluster/session.ts";
+import type { ShardClaim, StoredClaim } from "../cluster/shard-claim.ts";
 import { afterCheckpoint, rewriteClaims } from "../cluster/shards.ts";
 import type { Log } from "../host/log.ts";
 import type { BlockRef } from "../objects/block.ts";
 import { CheckpointWriter } from "../objects/checkpoint.ts";
-import type { FoldEntry, ListChanges, PendingExtent, ProducerEntry, SubBlockRef } from "../objects/checkpoint-lists.ts";
+import type {
+  FoldEntry,
+  ListChanges,
+  PendingExtent,
+  ProducerEntry,
+  SegmentEntry,
+  SubBlockRef,
+} from "../objects/checkpoint-lists.ts";
 import { emptyList, type SectionPartition } from "../objects/checkpoint-section.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { Offset } from "../topic-partition.ts";
@@ -28,6 +36,8 @@ export interface CheckpointComponents {
 
 /** Lists up to this many entries stand in the section whole; longer ones get a sub-block. */
 const INLINE_ENTRIES_MAX = 256;
+/** Segments: each is some 200 bytes, and there is a new one every few minutes at most. */
+const INLINE_SEGMENTS_MAX = 16;
 /** Folds up to this many bytes stand in the section whole. */
 const INLINE_FOLD_BYTES_MAX = 16 * 1024;
 /** A sub-block is written anew when the changes since exceed this part of it, so that the cost stays proportional. */
@@ -40,6 +50,8 @@ interface WrittenSection {
   readonly version: number;
   readonly ref: BlockRef;
   readonly lowestPendingN: number | undefined;
+  /** Objects that it lists as dropped. */
+  readonly dropped: readonly string[];
 }
 
 /** Where the long lists of a partition were last written whole. */
@@ -47,13 +59,15 @@ interface WrittenBlocks {
   pending?: { readonly ref: SubBlockRef; readonly count: number; readonly endOffset: Offset };
   producers?: { readonly ref: SubBlockRef; readonly count: number };
   fold?: { readonly ref: SubBlockRef; readonly bytes: number };
+  segments?: { readonly ref: SubBlockRef; readonly list: ReadonlySet<SegmentEntry> };
 }
 
 /** A checkpoint in RAM: the object, and the claims to shorten once it is in force. */
 interface TakenCheckpoint {
   readonly objectKey: string;
   readonly parts: readonly Uint8Array[];
-  readonly shards: readonly ShardLog[];
+  /** The claims as the checkpoint lets them be shortened, by what they were when it was taken. */
+  readonly shortened: ReadonlyMap<ShardLog, { readonly before: StoredClaim; readonly claim: ShardClaim }>;
 }
 
 /** Writes the checkpoints of one session, one at a time. */
@@ -91,7 +105,7 @@ export class Checkpointer {
     this.#isInForce = true;
     this.#headInForce = head;
     log.debug("checkpoint in force", { key: taken.objectKey, head });
-    await this.#shortenClaims(taken.shards, signal);
+    await this.#shortenClaims(taken.shortened, signal);
   }
 
   /**
@@ -105,6 +119,14 @@ export class Checkpointer {
     const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, ref.k);
     const place = { objectKey, position: ref.position, length: ref.length, lowestPendingN };
     return { place, n: this.#headInForce, ...contentsOf(shardLog) };
+  }
+
+  /**
+   * Objects of a shard that the checkpoint in force lists as dropped and refers to no more: these may be deleted. None
+   * while another checkpoint is under way.
+   */
+  droppedInForce(shardLog: ShardLog): readonly string[] {
+    return this.#isInForce ? (this.#sections.get(shardLog)?.dropped ?? []) : [];
   }
 
   #take(head: number, shards: readonly ShardLog[]): TakenCheckpoint {
@@ -121,12 +143,12 @@ export class Checkpointer {
       const covered = new Map(shardLog.covers).set(this.#parts.session.sessionId, head);
       const covers = [...covered].map(([sessionId, n]) => ({ sessionId, n }));
       const partitions = [...shardLog.partitions.values()].map((partition) => this.#partition(writer, partition));
-      const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [] };
+      const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [...shardLog.dropped] };
       const ref = writer.addSection(section, { lowestPendingN });
-      this.#sections.set(shardLog, { version, ref, lowestPendingN });
+      this.#sections.set(shardLog, { version, ref, lowestPendingN, dropped: section.dropped });
     }
     const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
-    return { objectKey, parts: writer.finish(), shards };
+    return { objectKey, parts: writer.finish(), shortened: shortenedClaims(shards) };
   }
 
   #partition(writer: CheckpointWriter, partition: PartitionLog): SectionPartition {
@@ -137,26 +159,24 @@ export class Checkpointer {
       partition: partition.partition,
       logStart: partition.logStart,
       logEnd: partition.highWatermark,
-      pendingFrom: partition.logStart,
+      pendingFrom: pendingFrom(partition),
       leaderEpochs: partition.leaderEpochs.all,
       pending: pendingChanges(writer, partition, blocks),
       producers: producerChanges(writer, partition, blocks),
       fold: partition.isInternal ? foldChanges(writer, partition, blocks) : emptyList,
-      segments: emptyList,
+      segments: segmentChanges(writer, partition, blocks),
       openTransactions: [],
     };
   }
 
   /** Clears `base` and shortens `prev` of every shard that the checkpoint in force now covers. */
-  async #shortenClaims(shards: readonly ShardLog[], signal: AbortSignal): Promise<void> {
+  async #shortenClaims(shortened: TakenCheckpoint["shortened"], signal: AbortSignal): Promise<void> {
     const updates = [];
     const byShard = new Map<number, ShardLog>();
-    for (const shardLog of shards) {
+    for (const [shardLog, { before, claim }] of shortened) {
       // The claim of a shard on its way out is written by its hand-over alone.
-      if (shardLog.status !== "ready") continue;
-      const claim = afterCheckpoint(shardLog.claim.claim, contentsOf(shardLog));
-      if (claim === shardLog.claim.claim) continue;
-      updates.push({ shard: shardLog.shard, modRevision: shardLog.claim.modRevision, claim });
+      if (shardLog.status !== "ready" || shardLog.claim !== before) continue;
+      updates.push({ shard: shardLog.shard, modRevision: before.modRevision, claim });
       byShard.set(shardLog.shard, shardLog);
     }
     if (updates.length === 0) return;
@@ -169,6 +189,20 @@ export class Checkpointer {
   }
 }
 
+/**
+ * What the claims may become once a checkpoint of the logs as they are now is in force. Taken with the sections: what is
+ * pending no more by then may still be pending in the checkpoint, and its objects have to stay named.
+ */
+function shortenedClaims(shards: readonly ShardLog[]): TakenCheckpoint["shortened"] {
+  const shortened = new Map<ShardLog, { readonly before: StoredClaim; readonly claim: ShardClaim }>();
+  for (const shardLog of shards) {
+    const { claim: before } = shardLog;
+    const claim = afterCheckpoint(before.claim, contentsOf(shardLog));
+    if (claim !== before.claim) shortened.set(shardLog, { before, claim });
+  }
+  return shortened;
+}
+
 /** What a section of the log as it is now would hold, as the rules of claims ask it. */
 function contentsOf({ covers, pendingFlushes }: ShardLog): Pick<SectionInForce, "coveredN" | "lowestPendingN"> {
   return {
@@ -177,12 +211,19 @@ function contentsOf({ covers, pendingFlushes }: ShardLog): Pick<SectionInForce, 
   };
 }
 
+/** From where on extents are pending: what ends at or below is in a segment, or below the log start. */
+function pendingFrom({ logStart, stored }: PartitionLog): Offset {
+  return Math.max(logStart, stored.segments.all.at(-1)?.endOffset ?? 0);
+}
+
 function pendingChanges(
   writer: CheckpointWriter,
   partition: PartitionLog,
   blocks: WrittenBlocks,
 ): ListChanges<PendingExtent, never> {
   const extents = partition.extents.all;
+  // Nothing of it is pending any more, so that nothing refers to its object.
+  if (blocks.pending && blocks.pending.endOffset <= pendingFrom(partition)) delete blocks.pending;
   const since = blocks.pending ? extents.slice(partition.extents.indexOf(blocks.pending.endOffset)) : extents;
   const limit = Math.max(INLINE_ENTRIES_MAX, (blocks.pending?.count ?? 0) * REWRITE_SHARE);
   if (since.length > limit) {
@@ -212,6 +253,29 @@ function producerChanges(
     return { stored: ref, removed: [], added: [] };
   }
   return { stored: blocks.producers.ref, removed, added: added.map(producerEntry) };
+}
+
+function segmentChanges(
+  writer: CheckpointWriter,
+  partition: PartitionLog,
+  blocks: WrittenBlocks,
+): ListChanges<SegmentEntry, Offset> {
+  const segments = partition.stored.segments.all;
+  const stored = blocks.segments;
+  const present = new Set(segments);
+  const removed = [...(stored?.list ?? [])].filter((segment) => !present.has(segment));
+  const added = segments.filter((segment) => !stored?.list.has(segment));
+  const limit = Math.max(INLINE_SEGMENTS_MAX, (stored?.list.size ?? 0) * REWRITE_SHARE);
+  if (segments.length > INLINE_SEGMENTS_MAX && removed.length + added.length > limit) {
+    const ref = writer.addSegmentBlock(partition, segments);
+    blocks.segments = { ref, list: present };
+    return { stored: ref, removed: [], added: [] };
+  }
+  if (segments.length <= INLINE_SEGMENTS_MAX) {
+    delete blocks.segments;
+    return { stored: undefined, removed: [], added: segments };
+  }
+  return { stored: stored?.ref, removed: removed.map(({ baseOffset }) => baseOffset), added };
 }
 
 function foldChanges(

@@ -23,59 +23,104 @@ export interface Extent {
   tailBytes: Uint8Array | null;
 }
 
-/** Ascending, dense extents. Every offset from the first extent's base to `endOffset` lies in exactly one (I6, I12). */
-export class Extents {
-  readonly #list: Extent[] = [];
+/** Offsets that lie together somewhere. */
+export interface OffsetRange {
+  readonly baseOffset: Offset;
+  /** First offset after the range. */
+  readonly endOffset: Offset;
+}
+
+/** Ascending, dense ranges. Every offset from the first one's base to the last one's end lies in exactly one (I6, I12). */
+export class OffsetRanges<Range extends OffsetRange> {
+  readonly #list: Range[] = [];
+  readonly #bytesOf: (range: Range) => number;
   #bytes = 0;
 
-  /** All extents, ascending. Not to be changed. */
-  get all(): readonly Extent[] {
+  constructor(bytesOf: (range: Range) => number) {
+    this.#bytesOf = bytesOf;
+  }
+
+  /** All ranges, ascending. Not to be changed. */
+  get all(): readonly Range[] {
     return this.#list;
   }
 
-  /** Sum of the lengths, in bytes. */
+  /** Sum of their bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Adds the extent that continues the last one. */
-  push(extent: Extent): void {
+  /** Adds the range that continues the last one. */
+  push(range: Range): void {
     const last = this.#list.at(-1);
     invariant(
-      last === undefined || last.endOffset === extent.baseOffset,
-      `extent at ${extent.baseOffset} does not continue the one that ends at ${last?.endOffset}`,
+      last === undefined || last.endOffset === range.baseOffset,
+      `a range at ${range.baseOffset} does not continue the one that ends at ${last?.endOffset}`,
     );
-    invariant(extent.endOffset > extent.baseOffset, `extent at ${extent.baseOffset} holds no offset`);
-    this.#list.push(extent);
-    this.#bytes += extent.length;
+    invariant(range.endOffset > range.baseOffset, `a range at ${range.baseOffset} holds no offset`);
+    this.#list.push(range);
+    this.#bytes += this.#bytesOf(range);
   }
 
-  /** Drops every extent that ends at or below `logStart`. */
-  dropBelow(logStart: Offset): void {
-    const kept = this.indexOf(logStart);
-    for (const extent of this.#list.splice(0, kept)) this.#bytes -= extent.length;
+  /** Drops every range that ends at or below `offset`; what was dropped. */
+  dropBelow(offset: Offset): readonly Range[] {
+    const dropped = this.#list.splice(0, this.indexOf(offset));
+    for (const range of dropped) this.#bytes -= this.#bytesOf(range);
+    return dropped;
   }
 
-  /** Index of the extent that holds `offset`, or of the first one above it; the count when there is none. */
+  /** Puts one range where those were that it spans; false, and nothing done, unless all of `replaced` are in the list. */
+  replace(replaced: readonly Range[], by: Range): boolean {
+    const [first] = replaced;
+    const at = first ? this.indexOf(first.baseOffset) : -1;
+    if (at < 0 || !replaced.every((range, index) => this.#list[at + index] === range)) return false;
+    const last = replaced.at(-1);
+    invariant(
+      by.baseOffset === first?.baseOffset && by.endOffset === last?.endOffset,
+      `offsets ${by.baseOffset} to ${by.endOffset} replace ${first?.baseOffset} to ${last?.endOffset}`,
+    );
+    this.#list.splice(at, replaced.length, by);
+    for (const range of replaced) this.#bytes -= this.#bytesOf(range);
+    this.#bytes += this.#bytesOf(by);
+    return true;
+  }
+
+  /** The range that holds `offset`, or the first one above it. */
+  at(offset: Offset): Range | undefined {
+    return this.#list[this.indexOf(offset)];
+  }
+
+  /** Index of the range that holds `offset`, or of the first one above it; the count when there is none. */
   indexOf(offset: Offset): number {
-    let low = 0;
-    let high = this.#list.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#at(middle).endOffset <= offset) low = middle + 1;
-      else high = middle;
+    return rangeIndexOf(this.#list, offset);
+  }
+
+  /** Ranges from the one that holds `offset` on. */
+  *from(offset: Offset): Generator<Range> {
+    for (let index = this.indexOf(offset); index < this.#list.length; index++) {
+      const range = this.#list[index];
+      if (range) yield range;
     }
-    return low;
   }
+}
 
-  /** Extents from the one that holds `offset` on. */
-  *from(offset: Offset): Generator<Extent> {
-    for (let index = this.indexOf(offset); index < this.#list.length; index++) yield this.#at(index);
+/** Index of the range in an ascending list that holds `offset`, or of the first one above it; the count when none. */
+export function rangeIndexOf(list: readonly OffsetRange[], offset: Offset): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const range = list[middle];
+    invariant(range, `no range ${middle} of ${list.length}`);
+    if (range.endOffset <= offset) low = middle + 1;
+    else high = middle;
   }
+  return low;
+}
 
-  #at(index: number): Extent {
-    const extent = this.#list[index];
-    invariant(extent, `no extent ${index} of ${this.#list.length}`);
-    return extent;
+/** The pending extents of a partition. */
+export class Extents extends OffsetRanges<Extent> {
+  constructor() {
+    super((extent) => extent.length);
   }
 }

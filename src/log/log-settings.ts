@@ -1,6 +1,7 @@
 // Bounds and waits of the log. Plain numbers; every default says where it comes from.
 import type { ColdReadSettings } from "./cold-reads.ts";
 import type { PutBudgetSettings } from "./put-budget.ts";
+import { defaultReconcile, type ReconcileSettings } from "./reconcile-plan.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -37,6 +38,9 @@ export interface LogSettings {
   readonly checkpointFooterBytes: number;
   /** `producer.id.expiration.ms` of Kafka. */
   readonly producerIdExpirationMs: number;
+  readonly reconcile: ReconcileSettings;
+  /** How often logs are cut by age and size; `log.retention.check.interval.ms` of Kafka. */
+  readonly retentionIntervalMs: number;
 }
 
 /** The defaults of the embedded stores: no price per PUT, so flushes are bounded by the pipeline alone. */
@@ -67,4 +71,6 @@ export const embeddedLogSettings: LogSettings = {
   checkpointFlushes: 2_048,
   checkpointFooterBytes: 4 * MIB,
   producerIdExpirationMs: 86_400_000,
+  reconcile: defaultReconcile,
+  retentionIntervalMs: 300_000,
 };

@@ -3,6 +3,7 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { RecordBatchView } from "../records/record-batch.ts";
 import type { LeaderEpoch, Offset, TimestampMs, TopicId } from "../topic-partition.ts";
 import {
@@ -13,12 +14,14 @@ import {
   type PendingItem,
   PendingLogStart,
 } from "./append.ts";
-import { cutBatches } from "./batch-range.ts";
-import { type Extent, Extents } from "./extents.ts";
+import type { Extent, Extents } from "./extents.ts";
 import { Fold, type FoldEntry } from "./fold.ts";
 import { type EpochEnd, LeaderEpochs } from "./leader-epochs.ts";
 import { ProducerStates } from "./producer-states.ts";
-import { findMaxTimestamp, findTimestamp, type TimestampHit } from "./timestamp-search.ts";
+import type { ShardPlaces } from "./shard-places.ts";
+import { type ReadOptions, StoredLog } from "./stored-log.ts";
+import type { StoredReads } from "./stretch.ts";
+import { findMaxTimestamp, findTimestamp, type TimestampHit, type TimestampSource } from "./timestamp-search.ts";
 
 /** What a partition needs of the leadership it stands under. */
 export interface PartitionTerm {
@@ -29,11 +32,9 @@ export interface PartitionTerm {
   requireReadable(): void;
   /** Puts an item into the open flush. */
   enqueue(item: PendingItem): void;
-  /**
-   * The bytes of an extent, from a cache or the object store, checked against its CRC.
-   * @param following the extents after it, for a reader who will go on; looked at before this returns
-   */
-  readExtent(extent: Extent, signal: AbortSignal, following?: Iterable<Extent>): Promise<Uint8Array>;
+  readonly reads: StoredReads;
+  /** Told of what enters and leaves the lists of places. */
+  readonly places: ShardPlaces;
   monotonicMs(): number;
 }
 
@@ -45,18 +46,10 @@ export interface PartitionIdentity {
   readonly isInternal: boolean;
 }
 
-/**
- * Extents that one read fetches from the store at most, one after another: a log of many small ones must give its reader
- * something before he gives up.
- */
-const STORE_READS_PER_FETCH = 16;
-
-/** How much a read may return. */
-export interface ReadOptions {
-  readonly maxBytes: number;
-  /** Return the first batch even when it is larger than `maxBytes` (KIP-74). */
-  readonly atLeastOneBatch: boolean;
-  readonly signal: AbortSignal;
+/** What a checkpoint lists of a partition. */
+export interface RestoredPlaces {
+  readonly segments?: readonly SegmentEntry[];
+  readonly extents: readonly Extent[];
 }
 
 /** A batch that was committed with a producer id, as the footer of its flush tells it. */
@@ -74,7 +67,8 @@ export class PartitionLog {
   readonly topicId: TopicId;
   readonly partition: number;
   readonly isInternal: boolean;
-  readonly extents = new Extents();
+  /** What is committed, and where it lies. */
+  readonly stored: StoredLog;
   readonly leaderEpochs = new LeaderEpochs();
   readonly producers = new ProducerStates<PendingAppend>();
   readonly #term: PartitionTerm;
@@ -92,6 +86,8 @@ export class PartitionLog {
   #uncommittedCount = 0;
   /** Grows with each change that a checkpoint has to write. */
   #version = 0;
+  /** Since when something has been pending without a pause, or what is pending now has been, at most. Monotonic. */
+  #pendingSinceMs = 0;
 
   constructor(identity: PartitionIdentity, term: PartitionTerm) {
     this.topicId = identity.topicId;
@@ -99,6 +95,17 @@ export class PartitionLog {
     this.isInternal = identity.isInternal;
     this.#fold = identity.isInternal ? new Fold() : null;
     this.#term = term;
+    this.stored = new StoredLog(term.reads);
+  }
+
+  /** Committed bytes that still lie in WAL objects. */
+  get extents(): Extents {
+    return this.stored.extents;
+  }
+
+  /** A moment, on the monotonic clock, at or before which the oldest pending extent was committed or recovered. */
+  get pendingSinceMs(): number {
+    return this.#pendingSinceMs;
   }
 
   get leaderEpoch(): LeaderEpoch {
@@ -177,7 +184,7 @@ export class PartitionLog {
   /** Append times never go back within a partition, whatever the wall clock does. -1: the producer's times stay. */
   #appendTime(wallMs = -1): TimestampMs {
     if (wallMs < 0) return -1;
-    this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, wallMs, this.extents.all.at(-1)?.maxTimestampMs ?? -1);
+    this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, wallMs, this.stored.lastMaxTimestampMs);
     return this.#lastAppendTimeMs;
   }
 
@@ -198,45 +205,21 @@ export class PartitionLog {
     return item.committed;
   }
 
-  /** Bytes that a read from `fromOffset` may return, at most `limit`; whole extents are counted. Synchronous. */
+  /** About how many bytes a read from `fromOffset` may return, at most `limit`. Synchronous. */
   availableBytes(fromOffset: Offset, limit: number): number {
-    let bytes = 0;
-    for (const extent of this.extents.from(fromOffset)) {
-      bytes += extent.length;
-      if (bytes >= limit) return limit;
-    }
-    return bytes;
+    return this.stored.availableBytes(fromOffset, limit);
   }
 
   /**
    * Whole v2 batches below the high watermark, contiguous; the first one contains `fromOffset`. Empty when `fromOffset`
-   * is the end or nothing fits. The views stay valid.
+   * is the end or below the log start, or nothing fits. The views stay valid.
    * @throws KafkaError KAFKA_STORAGE_ERROR when committed bytes cannot be read, NOT_LEADER_OR_FOLLOWER
    */
   async read(fromOffset: Offset, options: ReadOptions): Promise<readonly Uint8Array[]> {
     this.#term.requireReadable();
-    const parts: Uint8Array[] = [];
-    let maxBytes = options.maxBytes;
-    let next = fromOffset;
-    let storeReads = 0;
-    for (;;) {
-      const extent = this.extents.all[this.extents.indexOf(next)];
-      if (!extent || (parts.length > 0 && extent.baseOffset !== next)) break;
-      if (!extent.tailBytes && parts.length > 0 && ++storeReads > STORE_READS_PER_FETCH) break;
-      const bytes = extent.tailBytes ?? (await this.#readExtent(extent, options.signal));
-      const atLeastOneBatch = options.atLeastOneBatch && parts.length === 0;
-      const { batches, isToEnd } = cutBatches(bytes, { fromOffset: next, maxBytes, atLeastOneBatch });
-      if (batches.length > 0) parts.push(batches);
-      maxBytes -= batches.length;
-      next = extent.endOffset;
-      if (!isToEnd || maxBytes <= 0) break;
-    }
+    const parts = await this.stored.read(fromOffset, options);
     this.#term.requireReadable();
     return parts;
-  }
-
-  #readExtent(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#term.readExtent(extent, signal, this.extents.from(extent.endOffset));
   }
 
   /** The first record at or after `timestampMs`, by offset; undefined when there is none. */
@@ -249,13 +232,10 @@ export class PartitionLog {
     return this.#search(findMaxTimestamp, options.signal);
   }
 
-  async #search<T>(
-    run: (source: Parameters<typeof findMaxTimestamp>[0]) => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<T> {
+  async #search<T>(run: (source: TimestampSource) => Promise<T>, signal: AbortSignal): Promise<T> {
     this.#term.requireReadable();
-    const bytesOf = async (extent: Extent) => extent.tailBytes ?? this.#term.readExtent(extent, signal);
-    const hit = await run({ extents: this.extents.all.slice(), logStart: this.#logStart, bytesOf });
+    const bytesAt = (offset: Offset) => this.stored.bytesAt(offset, signal);
+    const hit = await run({ ranges: this.stored.timedRanges(), logStart: this.#logStart, bytesAt });
     this.#term.requireReadable();
     return hit;
   }
@@ -296,9 +276,11 @@ export class PartitionLog {
       extent.baseOffset === this.#highWatermark,
       `extent at ${extent.baseOffset} committed at high watermark ${this.#highWatermark}`,
     );
-    this.extents.push(extent);
-    this.leaderEpochs.note(extent.leaderEpoch, extent.baseOffset);
     const nowMs = this.#term.monotonicMs();
+    if (this.extents.all.length === 0) this.#pendingSinceMs = nowMs;
+    this.extents.push(extent);
+    this.#term.places.addExtent(extent);
+    this.leaderEpochs.note(extent.leaderEpoch, extent.baseOffset);
     for (const batch of producerBatches) this.producers.commit(batch, nowMs);
     this.#highWatermark = extent.endOffset;
     if (this.#sealedEnd < extent.endOffset) this.#sealedEnd = extent.endOffset;
@@ -311,9 +293,47 @@ export class PartitionLog {
     if (offset <= this.#logStart) return;
     invariant(offset <= this.#highWatermark, `log start ${offset} committed above ${this.#highWatermark}`);
     this.#logStart = offset;
-    this.extents.dropBelow(offset);
+    const { segments, extents } = this.stored.dropBelow(offset);
+    this.#term.places.removeExtents(extents);
+    this.#term.places.removeSegments(segments);
     this.leaderEpochs.dropBelow(offset);
     this.#version++;
+  }
+
+  /**
+   * Lists a segment for the pending extents that it holds, which are pending no more. False, and nothing done, when they
+   * are not the oldest pending ones any more: then nothing may refer to the segment.
+   * @param sinceMs when the extents were looked at: what is pending now was committed later, or was left out
+   */
+  installSegment(segment: SegmentEntry, sinceMs: number): boolean {
+    const { segments, extents } = this.stored;
+    const [first] = extents.all;
+    if (segment.endOffset <= this.#logStart || !first || first.baseOffset < segment.baseOffset) return false;
+    const isWhole = first.baseOffset === segment.baseOffset || segments.all.length === 0;
+    if (!isWhole || extents.at(segment.endOffset - 1)?.endOffset !== segment.endOffset) return false;
+    const replaced = extents.dropBelow(segment.endOffset);
+    segments.push(segment);
+    this.stored.noteReplaced(replaced);
+    this.#term.places.removeExtents(replaced);
+    this.#term.places.addSegment(segment);
+    this.#pendingSinceMs = Math.max(this.#pendingSinceMs, sinceMs);
+    this.#version++;
+    return true;
+  }
+
+  /** Lists one segment for several adjacent ones. False, and nothing done, unless all of them are still listed. */
+  replaceSegments(replaced: readonly SegmentEntry[], by: SegmentEntry): boolean {
+    if (!this.stored.segments.replace(replaced, by)) return false;
+    this.#term.places.addSegment(by);
+    this.#term.places.removeSegments(replaced);
+    this.#version++;
+    return true;
+  }
+
+  /** Lets go of every place in the store: the topic is gone. */
+  release(): void {
+    this.#term.places.removeExtents(this.stored.extents.all);
+    this.#term.places.removeSegments(this.stored.segments.all);
   }
 
   /** One item fewer on its way: it was committed. */
@@ -323,9 +343,17 @@ export class PartitionLog {
   }
 
   /** Starts at what a checkpoint says; only before anything else happened. */
-  restore(logStart: Offset, extents: readonly Extent[], logEnd: Offset): void {
+  restore(logStart: Offset, stored: RestoredPlaces, logEnd: Offset): void {
     invariant(this.#highWatermark === 0 && this.#version === 0, `partition ${this.topicId} is restored twice`);
-    for (const extent of extents) this.extents.push(extent);
+    for (const segment of stored.segments ?? []) {
+      this.stored.segments.push(segment);
+      this.#term.places.addSegment(segment);
+    }
+    for (const extent of stored.extents) {
+      this.extents.push(extent);
+      this.#term.places.addExtent(extent);
+    }
+    this.#pendingSinceMs = this.#term.monotonicMs();
     this.#logStart = logStart;
     this.#highWatermark = logEnd;
     this.#sealedEnd = logEnd;

@@ -9,6 +9,7 @@ import {
   applyFold,
   applyPending,
   applyProducers,
+  applySegments,
   decodeListBlock,
   foldList,
   type ListChanges,
@@ -16,12 +17,14 @@ import {
   type PendingExtent,
   pendingList,
   producerList,
+  type SegmentEntry,
+  segmentList,
 } from "../objects/checkpoint-lists.ts";
 import { decodeSection, type SectionPartition } from "../objects/checkpoint-section.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { verifyExtent, type WalExtent } from "../objects/wal-object.ts";
 import type { TopicId } from "../topic-partition.ts";
-import type { Extent } from "./extents.ts";
+import type { Extent, OffsetRange } from "./extents.ts";
 import { FooterIndex, type ShardFooter } from "./footer-index.ts";
 import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
 import type { ShardLog } from "./shard-log.ts";
@@ -87,10 +90,16 @@ export class Recovery {
     }
     for (const { sessionId, n } of section.covers) shardLog.covers.set(sessionId, n);
     shardLog.covers.set(base.sessionId, base.n);
+    shardLog.dropped.restore(section.dropped);
+    const dead: SegmentEntry[] = [];
     for (const partition of section.partitions) {
-      if (!this.#parts.topics.isAlive(partition.topicId)) continue;
-      await this.#restorePartition(shardLog, { section: partition, sessionId: base.sessionId }, term);
+      const from = { section: partition, sessionId: base.sessionId };
+      if (this.#parts.topics.isAlive(partition.topicId)) await this.#restorePartition(shardLog, from, term);
+      else dead.push(...(await this.#segments(from)));
     }
+    // Of a group that others have parts of, only those of the dead topics go.
+    for (const segment of dead) shardLog.places.addSegment(segment);
+    shardLog.places.removeSegments(dead);
   }
 
   async #restorePartition(
@@ -104,14 +113,20 @@ export class Recovery {
     const extents = applyPending(await this.#stored(pendingList, pending, from), pending, section.pendingFrom).map(
       extentOf,
     );
-    partition.restore(section.logStart, extents, section.logEnd);
-    for (const extent of extents) shardLog.pendingFlushes.add(extent);
+    const segments = await this.#segments(from);
+    requireDense(section, [...segments, ...extents]);
+    partition.restore(section.logStart, { segments, extents }, section.logEnd);
     for (const start of section.leaderEpochs) partition.leaderEpochs.note(start.leaderEpoch, start.startOffset);
     const states = applyProducers(await this.#stored(producerList, producers, from), producers);
     partition.producers.load(states.values(), this.#parts.clock.monotonicMs());
     if (!partition.isInternal) return;
     for (const entry of applyFold(await this.#stored(foldList, fold, from), fold).values())
       partition.foldState.apply(entry);
+  }
+
+  async #segments(from: { section: SectionPartition; sessionId: string }): Promise<SegmentEntry[]> {
+    const { segments } = from.section;
+    return applySegments(await this.#stored(segmentList, segments, from), segments);
   }
 
   /** The entries of a list's last sub-block; none when it has no block. */
@@ -139,7 +154,6 @@ export class Recovery {
         );
       }
       partition.commitExtent(extent, producerBatches);
-      shardLog.pendingFlushes.add(extent);
       if (partition.isInternal) partition.foldState.applyBatches(await this.#extentBytes(sessionId, flush, walExtent));
     }
     for (const change of footer.logStarts) {
@@ -195,6 +209,22 @@ export class Recovery {
 interface ReplayedFooter extends ShardFooter {
   readonly sessionId: string;
   readonly epoch: number;
+}
+
+/** @throws RecoveryError unless every offset of the log lies in exactly one of `ranges`, which ascend */
+function requireDense(
+  { topicId, partition, logStart, logEnd }: SectionPartition,
+  ranges: readonly OffsetRange[],
+): void {
+  let end = Math.min(logStart, ranges[0]?.baseOffset ?? logStart);
+  for (const { baseOffset, endOffset } of ranges) {
+    if (baseOffset !== end) {
+      throw new RecoveryError(`${topicId}-${partition} has records from ${baseOffset} on where ${end} was to come`);
+    }
+    end = endOffset;
+  }
+  if (end !== logEnd)
+    throw new RecoveryError(`${topicId}-${partition} has records up to ${end}, and ends at ${logEnd}`);
 }
 
 /** A stored description of an extent as the index keeps it. */

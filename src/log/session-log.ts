@@ -13,13 +13,16 @@ import type { Metrics } from "../host/metrics.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
+import type { ObjectStore } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { TopicId } from "../topic-partition.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { Flusher, type FlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
+import { type ReconcileCounters, Reconciler } from "./reconcile.ts";
 import { Recovery, type TopicFacts } from "./recovery.ts";
+import { runRetention } from "./retention.ts";
 import type { SealedFlush } from "./seal.ts";
 import { SessionProof } from "./session-proof.ts";
 import { ShardLog } from "./shard-log.ts";
@@ -33,7 +36,9 @@ export interface SessionLogComponents {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly flushMetrics: FlushMetrics;
+  readonly reconcileCounters: ReconcileCounters;
   readonly feed: ImageFeed;
+  readonly store: ObjectStore;
   readonly objectKeys: ObjectKeys;
   readonly walWriter: WalWriter;
   readonly walReader: WalReader;
@@ -106,6 +111,22 @@ export class SessionLog {
   start(): void {
     this.#tasks.spawn("checkpoints", (signal) => this.#checkpointLoop(signal));
     this.#tasks.spawn("producer expiry", (signal) => this.#expiryLoop(signal));
+    const { walWriter: wal, reconcileCounters: counters, settings } = this.#parts;
+    const shards = () => this.shards;
+    const shard = (number: number) => this.#shards.get(number);
+    const onChange = () => this.#noteChange();
+    const reconciler = new Reconciler({
+      ...this.#parts,
+      session: this.session,
+      wal,
+      counters,
+      shards,
+      shard,
+      onChange,
+    });
+    this.#tasks.spawn("reconcile", (signal) => reconciler.run(signal));
+    const retention = { ...this.#parts, intervalMs: settings.retentionIntervalMs, shards };
+    this.#tasks.spawn("retention", (signal) => runRetention(retention, signal));
   }
 
   /**
@@ -115,7 +136,7 @@ export class SessionLog {
   async load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
     const waiting: ShardLog[] = [];
     for (const claim of claims) {
-      const shardLog = new ShardLog(claim);
+      const shardLog = new ShardLog(claim, () => this.#noteChange());
       const before = this.#shards.get(claim.shard);
       const isNew = !before || before.status === "failed" || before.claim.claim.epoch < claim.claim.epoch;
       invariant(isNew, `shard ${claim.shard} is loaded twice under epoch ${claim.claim.epoch}`);
@@ -190,6 +211,11 @@ export class SessionLog {
     }));
   }
 
+  /** Objects of a shard that may be deleted: see {@link Checkpointer.droppedInForce}. */
+  droppedInForce(shardLog: ShardLog): readonly string[] {
+    return this.#checkpointer.droppedInForce(shardLog);
+  }
+
   /** Forgets a shard that belongs to another session now; its waiters look elsewhere. */
   forget(shardLog: ShardLog): void {
     if (this.#shards.get(shardLog.shard) === shardLog) this.#shards.delete(shardLog.shard);
@@ -242,17 +268,13 @@ export class SessionLog {
         throw new KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text);
       },
       enqueue: (item) => this.#flusher.enqueue(item),
-      readExtent: (...read) => walReader.readExtent(...read),
+      reads: walReader,
+      places: shardLog.places,
       monotonicMs: () => clock.monotonicMs(),
     };
   }
 
   #noteCommit(flush: SealedFlush): void {
-    for (const { partition, extent } of flush.extents) {
-      const shardLog = this.#shards.get(shardOf(partition.topicId, partition.partition));
-      invariant(shardLog, `a flush holds ${partition.topicId}-${partition.partition}, whose shard is not owned`);
-      shardLog.pendingFlushes.add(extent);
-    }
     this.#flushesSince++;
     this.#footerBytesSince += flush.footerBytes;
     if (!this.#hasChanged || this.#isCheckpointDue()) this.#wakeCheckpoint.ring();

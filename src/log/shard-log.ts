@@ -3,8 +3,10 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { partitionKey, type TopicId } from "../topic-partition.ts";
-import { FlushNumbers } from "./flush-numbers.ts";
+import type { DroppedObjects } from "./dropped-objects.ts";
+import type { FlushNumbers } from "./flush-numbers.ts";
 import { PartitionLog, type PartitionTerm } from "./partition-log.ts";
+import { ShardPlaces } from "./shard-places.ts";
 
 /**
  * loading: being recovered; ready: serving; failed: its committed objects are unreadable, clients get 56. On its way to
@@ -21,21 +23,33 @@ export class ShardLog {
   readonly partitions = new Map<string, PartitionLog>();
   /** The one asked for last: a shard has few partitions, and to spell a key costs more than to find it. */
   #latest: PartitionLog | undefined;
-  /** Where the pending extents lie: of each session, the flushes that hold one. */
-  readonly pendingFlushes = new FlushNumbers();
+  /** What it needs of the store; its partitions keep it. */
+  readonly places: ShardPlaces;
   /** Sessions whose flushes up to the number are wholly contained here: those of the loaded terms. */
   readonly covers = new Map<string, number>();
   /** Grows when partitions come or go; together with theirs it tells a checkpoint whether the section changed. */
   #membershipVersion = 0;
 
-  constructor(claim: StoredClaim) {
+  /** @param onChange called when something changed that no commit tells of, and that a checkpoint has to write */
+  constructor(claim: StoredClaim, onChange: () => void) {
     this.shard = claim.shard;
     this.claim = claim;
+    this.places = new ShardPlaces(onChange);
+  }
+
+  /** Where the pending extents lie: of each session, the flushes that hold one. */
+  get pendingFlushes(): FlushNumbers {
+    return this.places.pendingFlushes;
+  }
+
+  /** Objects that its checkpoints keep naming until they are deleted. */
+  get dropped(): DroppedObjects {
+    return this.places.dropped;
   }
 
   /** Changes whenever the section does. */
   get version(): number {
-    let version = this.#membershipVersion;
+    let version = this.#membershipVersion + this.dropped.version;
     for (const partition of this.partitions.values()) version += partition.version;
     return version;
   }
@@ -48,7 +62,8 @@ export class ShardLog {
   /** Whether it never held anything that its next owner needs. */
   get isEmpty(): boolean {
     const { base, prev } = this.claim.claim;
-    return this.isLoaded && this.partitions.size === 0 && base === undefined && prev.length === 0;
+    if (!this.isLoaded || this.partitions.size > 0 || this.dropped.size > 0) return false;
+    return base === undefined && prev.length === 0;
   }
 
   /** @throws KafkaError NOT_LEADER_OR_FOLLOWER while loading or given away, KAFKA_STORAGE_ERROR when failed */
@@ -94,12 +109,13 @@ export class ShardLog {
     return made;
   }
 
-  /** Forgets a partition whose topic is proven gone. */
+  /** Forgets a partition whose topic is proven gone: its objects are dropped. */
   dropPartition(partition: PartitionLog): void {
     this.partitions.delete(partitionKey(partition.topicId, partition.partition));
     this.#latest = undefined;
     // Its own version leaves the sum, so the sum must still change.
     this.#membershipVersion += partition.version + 1;
+    partition.release();
     partition.wake();
   }
 }

@@ -1,4 +1,4 @@
-// Reads WAL and checkpoint objects back: extents for fetches, through the cache of chunks and ahead of sequential
+// Reads objects back: stretches of WAL objects and segments for fetches, through the cache of chunks and ahead of sequential
 // readers, footers for recovery. Every byte is checked against its CRC before anybody uses it.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
@@ -8,14 +8,16 @@ import type { Counter, Metrics } from "../host/metrics.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
-import { crc32c } from "../wire/crc32c.ts";
 import { type CheckedRange, ChunkCache } from "./chunk-cache.ts";
 import { ColdReads } from "./cold-reads.ts";
 import type { Extent } from "./extents.ts";
 import type { LogSettings } from "./log-settings.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import { SegmentStretches } from "./segment-stretches.ts";
+import { isStretch, type StoredReads, type Stretch } from "./stretch.ts";
 
 /** Parts of a {@link WalReader}. */
 export interface WalReaderComponents {
@@ -41,13 +43,15 @@ interface ObjectEnd {
 }
 
 /** Reads objects of this and of earlier sessions. */
-export class WalReader {
+export class WalReader implements StoredReads {
   readonly #parts: WalReaderComponents;
   readonly #chunks: ChunkCache;
-  readonly #ahead: ReadAhead<Extent>;
+  readonly #ahead: ReadAhead<Stretch>;
+  readonly #segments: SegmentStretches;
   /** Reads under way with their further attempts, so that what many wait for is tried, and told of, once. */
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
   readonly #corrupt: Counter;
+  readonly #dangling: Counter;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
@@ -58,6 +62,7 @@ export class WalReader {
     const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget });
     const get = (key: string, range: ByteRange) => gets.get(key, range);
     this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
+    this.#segments = new SegmentStretches(get);
     this.#ahead = new ReadAhead(this.#readAheadSource(), {
       windowBytes: coldReads.readAheadBytes,
       // Of what is kept; a chunk may hold several times what is read of it.
@@ -65,74 +70,99 @@ export class WalReader {
       loadsMax: Math.max(1, coldReads.getsInFlightMax / 2),
     });
     this.#corrupt = metrics.counter("kafscale_corrupt_reads_total", "Reads whose bytes failed their checksum.");
+    this.#dangling = metrics.counter(
+      "kafscale_dangling_reads_total",
+      "Reads of objects that a partition refers to and that are not there.",
+    );
     metrics.gauge("kafscale_read_cache_bytes", "Bytes of older records kept in RAM.", () => this.#chunks.heldBytes);
   }
 
   #readAheadSource() {
     return {
       nameOf,
-      bytesOf: (extent: Extent) => extent.length,
-      isAtHand: (extent: Extent) =>
-        extent.tailBytes !== null ||
-        this.#chunks.isAtHand(this.#keyOf(extent), { start: extent.position, length: extent.length }),
-      load: (extent: Extent) => this.#read(extent, this.#rangeOf(extent)),
+      bytesOf: (stretch: Stretch) => stretch.length,
+      isAtHand: ({ key, position, length }: Stretch) => this.#chunks.isAtHand(key, { start: position, length }),
+      load: (stretch: Stretch) => this.#read(stretch, this.#rangeOf(stretch)),
       monotonicMs: () => this.#parts.clock.monotonicMs(),
     };
   }
 
+  /** Where a committed extent lies. */
+  stretchOf({ sessionId, flush, position, length, crc32c, baseOffset, endOffset }: Extent): Stretch {
+    return { key: this.#parts.objectKeys.wal(sessionId, flush), position, length, crc32c, baseOffset, endOffset };
+  }
+
+  /** The stretches of a segment; undefined while its index is not in RAM. */
+  stretchesOf(segment: SegmentEntry): readonly Stretch[] | undefined {
+    return this.#segments.kept(segment);
+  }
+
   /**
-   * The bytes of a committed extent.
-   * @param following the extents after it, for a reader who will go on; looked at before this returns
+   * The same, once the index is there.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had; the reason and the object's key are logged
+   */
+  loadStretches(segment: SegmentEntry): Promise<readonly Stretch[]> {
+    const key = segment.form.type === "segment" ? segment.form.indexKey : segment.key;
+    return this.#attempt({ ...segment, key }, () => this.#segments.load(segment));
+  }
+
+  /**
+   * The bytes of a stretch.
+   * @param following the stretches after it, for a reader who will go on; looked at before this returns
    * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; the reason and the object's key are logged
    */
-  async readExtent(extent: Extent, signal: AbortSignal, following: Iterable<Extent> = []): Promise<Uint8Array> {
-    const range = this.#rangeOf(extent);
+  async readStretch(stretch: Stretch, signal: AbortSignal, following: Iterable<Stretch> = []): Promise<Uint8Array> {
+    const range = this.#rangeOf(stretch);
     const kept = this.#chunks.readKept(range);
     // Before what follows, so that the reader's own GET goes first. Not with his signal: others may join this read, and
     // the attempts are bounded by themselves.
-    const reading = kept ?? this.#read(extent, range);
-    this.#ahead.note(extent, following);
+    const reading = kept ?? this.#read(stretch, range);
+    this.#ahead.note(stretch, following);
     const bytes = await reading;
     signal.throwIfAborted();
     return bytes;
   }
 
-  #read(extent: Extent, range: CheckedRange): Promise<Uint8Array> {
-    const name = nameOf(extent);
+  #read(stretch: Stretch, range: CheckedRange): Promise<Uint8Array> {
+    const name = nameOf(stretch);
     let reading = this.#underWay.get(name);
     if (!reading) {
-      reading = this.#attemptRead(extent, range).finally(() => this.#underWay.delete(name));
+      reading = this.#attempt(stretch, () => this.#chunks.read(range)).finally(() => this.#underWay.delete(name));
       this.#underWay.set(name, reading);
     }
     return reading;
   }
 
-  async #attemptRead(extent: Extent, range: CheckedRange): Promise<Uint8Array> {
-    const { key } = range;
+  async #attempt<T>(at: Pick<Stretch, "key" | "baseOffset" | "endOffset">, read: () => Promise<T>): Promise<T> {
+    const { key, baseOffset, endOffset } = at;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#chunks.read(range);
+        return await read();
       } catch (error) {
         if (brokenInvariant(error)) throw error;
-        this.#parts.log.error("extent unreadable", { key, position: extent.position, attempt, error });
-        if (attempt < CLIENT_ATTEMPTS) continue;
-        const text = `offsets ${extent.baseOffset} to ${extent.endOffset} lie in ${key}, which cannot be read`;
+        // No attempt will find it there: who asked looks whether the records lie elsewhere by now.
+        const isGone = error instanceof ObjectStoreError && error.kind === "not-found";
+        if (!isGone) this.#parts.log.error("records unreadable", { key, baseOffset, attempt, error });
+        if (attempt < CLIENT_ATTEMPTS && !isGone) continue;
+        const text = `offsets ${baseOffset} to ${endOffset} lie in ${key}, which cannot be read`;
         throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, text, { cause: error });
       }
     }
   }
 
-  #rangeOf(extent: Extent): CheckedRange {
+  /** Tells of an object to which a list refers and that is not there: its key stands in the error. */
+  noteDangling({ offset, error }: { readonly offset: number; readonly error: unknown }): void {
+    this.#dangling.value++;
+    this.#parts.log.error("records refer to an object that is gone", { offset, error });
+  }
+
+  #rangeOf(stretch: Stretch): CheckedRange {
     const accepts = (bytes: Uint8Array) => {
-      if (bytes.length === extent.length && crc32c(bytes) === extent.crc32c) return true;
+      if (isStretch(stretch, bytes)) return true;
       this.#corrupt.value++;
       return false;
     };
-    return { key: this.#keyOf(extent), start: extent.position, length: extent.length, accepts };
-  }
-
-  #keyOf(extent: Extent): string {
-    return this.#parts.objectKeys.wal(extent.sessionId, extent.flush);
+    return { key: stretch.key, start: stretch.position, length: stretch.length, accepts };
   }
 
   /** The footer of a committed flush. Transport errors are retried without end; see {@link patiently}. */
@@ -192,8 +222,8 @@ export class WalReader {
   }
 }
 
-function nameOf({ sessionId, flush, position }: Extent): string {
-  return `${sessionId}/${flush}/${position}`;
+function nameOf({ key, position }: Stretch): string {
+  return `${key}@${position}`;
 }
 
 /** Where a block lies in an object. */

@@ -5,7 +5,7 @@ import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Random } from "../host/random.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
-import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import { type CallOptions, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { SealedFlush } from "./seal.ts";
@@ -40,12 +40,25 @@ export class WalWriter {
 
   /** Puts `parts` at `key`, which only this session ever writes, with retries until `putTimeoutMs` has passed. */
   async putObject(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const isOurs = await this.#patiently(key, parts, { signal });
+    invariant(isOurs, `the object ${key} holds other bytes than this session put there`);
+  }
+
+  /**
+   * As {@link putObject}, for work that no client waits for and for keys that others may write as well.
+   * @returns whether these bytes stand at the key now; false when others do, which are left alone
+   */
+  putIfAbsent(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<boolean> {
+    return this.#patiently(key, parts, { signal, isBackground: true });
+  }
+
+  async #patiently(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { clock, random, settings, log } = this.#parts;
+    const { signal } = options;
     const startedMs = clock.monotonicMs();
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#attempt(key, parts, signal);
-        return;
+        return await this.#attempt(key, parts, options);
       } catch (error) {
         if (brokenInvariant(error)) throw error;
         signal.throwIfAborted();
@@ -58,24 +71,27 @@ export class WalWriter {
     }
   }
 
-  async #attempt(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  async #attempt(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { store, clock, settings } = this.#parts;
+    const put = { ...options, ifAbsent: true, areFinal: true };
     try {
-      await withDeadline(clock, settings.storeAttemptTimeoutMs, `put of ${key}`, signal, (attemptSignal) =>
-        store.put(key, parts, { ifAbsent: true, areFinal: true, signal: attemptSignal }),
+      await withDeadline(clock, settings.storeAttemptTimeoutMs, `put of ${key}`, options.signal, (signal) =>
+        store.put(key, parts, { ...put, signal }),
       );
+      return true;
     } catch (error) {
       if (!(error instanceof ObjectStoreError && error.kind === "already-exists")) throw error;
-      await this.#requireSameContent(key, parts, signal);
+      return this.#hasContent(key, parts, options);
     }
   }
 
-  /** An object stands at a key that only this session writes: an earlier attempt of ours landed. Read, never assume (I4). */
-  async #requireSameContent(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  /** An object stands at the key, maybe of an earlier attempt of ours. Read, never assume (I4). */
+  async #hasContent(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { store, clock, settings } = this.#parts;
-    const stored = await withDeadline(clock, settings.storeAttemptTimeoutMs, `read back of ${key}`, signal, (attempt) =>
-      store.get(key, { signal: attempt }),
+    const { storeAttemptTimeoutMs } = settings;
+    const stored = await withDeadline(clock, storeAttemptTimeoutMs, `read back of ${key}`, options.signal, (signal) =>
+      store.get(key, { ...options, signal }),
     );
-    invariant(Buffer.concat(parts).equals(stored), `the object ${key} holds other bytes than this session put there`);
+    return Buffer.concat(parts).equals(stored);
   }
 }

@@ -14,7 +14,7 @@ export const BlockKind = { SECTION: 1, PENDING: 2, PRODUCERS: 3, FOLD: 4, SEGMEN
 export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind];
 
 /** The newest version of each kind, and the one that is written. Older ones down to 1 are read. */
-const VERSIONS: Readonly<Record<BlockKind, number>> = { 1: 1, 2: 1, 3: 1, 4: 1, 5: 1 };
+const VERSIONS: Readonly<Record<BlockKind, number>> = { 1: 2, 2: 1, 3: 1, 4: 1, 5: 2 };
 const PLACES: Readonly<Record<BlockKind, string>> = {
   1: "checkpoint section",
   2: "checkpoint pending extents",
@@ -52,12 +52,18 @@ export function encodeBlock(kind: BlockKind, body: Writer): Uint8Array {
   return block;
 }
 
+/** The body of a block, and the version of its kind in which it was written. */
+export interface OpenBlock {
+  readonly reader: Reader;
+  readonly version: number;
+}
+
 /**
  * Checks a framed block and opens its body.
  * @param bytes exactly the block
  * @throws FormatError on another kind, an unknown version, a wrong checksum
  */
-export function openBlock(kind: BlockKind, bytes: Uint8Array): Reader {
+export function openBlock(kind: BlockKind, bytes: Uint8Array): OpenBlock {
   const place = PLACES[kind];
   if (bytes.length < BLOCK_FRAME_BYTES) throw new FormatError(place, `a block of ${bytes.length} bytes is too short`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -69,5 +75,5 @@ export function openBlock(kind: BlockKind, bytes: Uint8Array): Reader {
   if (version < 1 || version > VERSIONS[kind]) {
     throw new FormatError(place, `format version ${version} is not one of 1 to ${VERSIONS[kind]}`);
   }
-  return new Reader(bytes, 2, bytes.length - 4);
+  return { reader: new Reader(bytes, 2, bytes.length - 4), version };
 }

@@ -73,22 +73,44 @@ export interface FoldEntry {
   readonly value: Uint8Array;
 }
 
-/** A reconciled segment. Ascending by base offset. */
+/**
+ * Reconciled records: a segment of their own or a part of a group. Ascending by base offset, without a gap between the
+ * end of one and the base of the next.
+ */
 export interface SegmentEntry {
   readonly baseOffset: Offset;
   /** First offset after the segment. */
   readonly endOffset: Offset;
+  /** Size of the `.kfs` object, or of the part of a group. */
   readonly bytes: number;
   readonly maxTimestampMs: TimestampMs;
   readonly key: string;
-  readonly indexKey: string;
+  readonly form: SegmentForm;
 }
+
+/** What stands at the key of a {@link SegmentEntry}. */
+export type SegmentForm =
+  | {
+      /** A `.kfs` object with an index. */
+      readonly type: "segment";
+      readonly indexKey: string;
+      /** Size of the index, at most: entries of version 1 do not tell. */
+      readonly indexBytes: number;
+    }
+  | {
+      /** An object that holds batches of several partitions, laid out as a WAL object. */
+      readonly type: "group";
+      /** Where in it those of this partition begin. */
+      readonly position: number;
+      readonly crc32c: number;
+    };
 
 /** How one kind of list lies in bytes. `Removed` is what names an entry that went. */
 export interface ListCodec<Entry, Removed> {
   readonly kind: BlockKind;
   readonly writeEntries: (writer: Writer, entries: readonly Entry[]) => void;
-  readonly readEntries: (reader: Reader) => Entry[];
+  /** @param version of the block they stand in; lists that have only one version ignore it */
+  readonly readEntries: (reader: Reader, version: number) => Entry[];
   readonly writeRemoved: (writer: Writer, removed: Removed) => void;
   readonly readRemoved: (reader: Reader) => Removed;
 }
@@ -130,7 +152,7 @@ export const foldList: ListCodec<FoldEntry, Uint8Array> = {
 export const segmentList: ListCodec<SegmentEntry, Offset> = {
   kind: BlockKind.SEGMENTS,
   writeEntries: (writer, entries) => writeList(writer, entries, (entry) => writeSegment(writer, entry)),
-  readEntries: (reader) => readList(reader, 8, readSegment),
+  readEntries: (reader, version) => readList(reader, 8, version === 1 ? readSegmentV1 : readSegment),
   writeRemoved: (writer, baseOffset) => writer.varlong(baseOffset),
   readRemoved: readNatural,
 };
@@ -159,7 +181,7 @@ export function decodeListBlock<Entry>(
   address: TopicIdPartition,
 ): Entry[] {
   const place = blockPlace(codec.kind);
-  const reader = openBlock(codec.kind, bytes);
+  const { reader, version } = openBlock(codec.kind, bytes);
   return decodeAt(place, () => {
     const topicId = reader.uuid();
     const partition = readSize(reader);
@@ -169,7 +191,7 @@ export function decodeListBlock<Entry>(
         `it belongs to ${topicId}-${partition}, not ${address.topicId}-${address.partition}`,
       );
     }
-    const entries = codec.readEntries(reader);
+    const entries = codec.readEntries(reader, version);
     requireEnd(reader, place);
     return entries;
   });
@@ -299,24 +321,53 @@ function readProducer(reader: Reader): ProducerEntry {
   return { producerId, producerEpoch, lastTimestampMs, batches };
 }
 
+const SEGMENT_FORM = 0;
+const GROUP_FORM = 1;
+
 function writeSegment(writer: Writer, entry: SegmentEntry): void {
   writer.varlong(entry.baseOffset);
   writer.varlong(entry.endOffset);
   writer.varlong(entry.bytes);
   writer.varlong(entry.maxTimestampMs);
   writer.string(entry.key);
-  writer.string(entry.indexKey);
+  const { form } = entry;
+  writer.int8(form.type === "segment" ? SEGMENT_FORM : GROUP_FORM);
+  if (form.type === "segment") {
+    writer.string(form.indexKey);
+    writeSize(writer, form.indexBytes);
+  } else {
+    writeSize(writer, form.position);
+    writer.uint32(form.crc32c);
+  }
 }
 
 function readSegment(reader: Reader): SegmentEntry {
-  return {
-    baseOffset: readNatural(reader),
-    endOffset: readNatural(reader),
-    bytes: readNatural(reader),
-    maxTimestampMs: reader.varlong(),
-    key: reader.string(),
-    indexKey: reader.string(),
-  };
+  const range = readSegmentRange(reader);
+  const key = reader.string();
+  return { ...range, key, form: readForm(reader) };
+}
+
+/** An index is always smaller than its segment. */
+function readSegmentV1(reader: Reader): SegmentEntry {
+  const range = readSegmentRange(reader);
+  const key = reader.string();
+  return { ...range, key, form: { type: "segment", indexKey: reader.string(), indexBytes: range.bytes } };
+}
+
+function readSegmentRange(reader: Reader): Omit<SegmentEntry, "key" | "form"> {
+  const start = reader.position;
+  const baseOffset = readNatural(reader);
+  const endOffset = readNatural(reader);
+  if (endOffset <= baseOffset) throw new DecodeError(`a segment of offsets ${baseOffset} to ${endOffset}`, start);
+  return { baseOffset, endOffset, bytes: readNatural(reader), maxTimestampMs: reader.varlong() };
+}
+
+function readForm(reader: Reader): SegmentForm {
+  const start = reader.position;
+  const form = reader.int8();
+  if (form === SEGMENT_FORM) return { type: "segment", indexKey: reader.string(), indexBytes: readSize(reader) };
+  if (form === GROUP_FORM) return { type: "group", position: readSize(reader), crc32c: reader.uint32() };
+  throw new DecodeError(`${form} is no form of a segment`, start);
 }
 
 function writeBytes(writer: Writer, bytes: Uint8Array): void {

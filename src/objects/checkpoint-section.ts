@@ -95,13 +95,13 @@ export function encodeSection(section: CheckpointSection): Uint8Array {
  */
 export function decodeSection(bytes: Uint8Array): CheckpointSection {
   const place = blockPlace(BlockKind.SECTION);
-  const reader = openBlock(BlockKind.SECTION, bytes);
+  const { reader, version } = openBlock(BlockKind.SECTION, bytes);
   return decodeAt(place, () => {
     const section: CheckpointSection = {
       shard: readSize(reader),
       epoch: readSize(reader),
       covers: readList(reader, 13, (from) => ({ sessionId: readSessionId(from), n: readNatural(from) })),
-      partitions: readList(reader, 33, readPartition),
+      partitions: readList(reader, 33, (from) => readPartition(from, version)),
       dropped: readList(reader, 2, (from) => from.string()),
     };
     requireEnd(reader, place);
@@ -131,7 +131,7 @@ function writePartition(writer: Writer, partition: SectionPartition): void {
   });
 }
 
-function readPartition(reader: Reader): SectionPartition {
+function readPartition(reader: Reader, version: number): SectionPartition {
   const start = reader.position;
   const topicId = reader.uuid();
   const partition = readSize(reader);
@@ -145,10 +145,10 @@ function readPartition(reader: Reader): SectionPartition {
     logEnd,
     pendingFrom: readNatural(reader),
     leaderEpochs: readList(reader, 2, (from) => ({ leaderEpoch: readSize(from), startOffset: readNatural(from) })),
-    pending: readChanges(reader, pendingList),
-    producers: readChanges(reader, producerList),
-    fold: readChanges(reader, foldList),
-    segments: readChanges(reader, segmentList),
+    pending: readChanges(reader, pendingList, version),
+    producers: readChanges(reader, producerList, version),
+    fold: readChanges(reader, foldList, version),
+    segments: readChanges(reader, segmentList, version),
     openTransactions: readList(reader, 4, readOpenTransaction),
   };
 }
@@ -178,9 +178,13 @@ function writeChanges<Entry, Removed>(
   codec.writeEntries(writer, changes.added);
 }
 
-function readChanges<Entry, Removed>(reader: Reader, codec: ListCodec<Entry, Removed>): ListChanges<Entry, Removed> {
+function readChanges<Entry, Removed>(
+  reader: Reader,
+  codec: ListCodec<Entry, Removed>,
+  version: number,
+): ListChanges<Entry, Removed> {
   const stored = reader.bool() ? readSubBlockRef(reader) : undefined;
-  return { stored, removed: readList(reader, 1, codec.readRemoved), added: codec.readEntries(reader) };
+  return { stored, removed: readList(reader, 1, codec.readRemoved), added: codec.readEntries(reader, version) };
 }
 
 function readSubBlockRef(reader: Reader): SubBlockRef {

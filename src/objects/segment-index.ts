@@ -11,6 +11,8 @@ export const SEGMENT_HEADER_BYTES = 32;
 export const SEGMENT_FOOTER_BYTES = 16;
 /** A batch gets an entry when at least this many records were passed since the batch of the entry before, that one included. */
 export const SEGMENT_INDEX_INTERVAL = 100;
+/** ... or this many bytes, so that a log of large records need not be read whole to find one. KafScale has no such rule. */
+export const SEGMENT_INDEX_INTERVAL_BYTES = 256 * 1024;
 
 const MAGIC = "IDX\0";
 const VERSION = 1;
@@ -33,7 +35,9 @@ export class SegmentIndexBuilder {
 
   /** Passes the next batch of the segment. */
   add(offset: Offset, position: number, recordCount: number): void {
-    if (this.entries.length === 0 || this.#recordsSinceEntry >= SEGMENT_INDEX_INTERVAL) {
+    const last = this.entries.at(-1);
+    const isFar = last === undefined || position - last.position >= SEGMENT_INDEX_INTERVAL_BYTES;
+    if (isFar || this.#recordsSinceEntry >= SEGMENT_INDEX_INTERVAL) {
       this.entries.push({ offset, position });
       this.#recordsSinceEntry = 0;
     }

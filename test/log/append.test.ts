@@ -3,8 +3,10 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import { type AppendOutcome, PendingAppend } from "../../src/log/append.ts";
 import { PartitionLog } from "../../src/log/partition-log.ts";
+import { ShardPlaces } from "../../src/log/shard-places.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
+import { noReads } from "./sample-extents.ts";
 
 const partition = new PartitionLog(
   { topicId: "AAAAAAAAAAAAAAAAAAAAAQ", partition: 0, isInternal: false },
@@ -13,7 +15,8 @@ const partition = new PartitionLog(
     requireWritable: () => {},
     requireReadable: () => {},
     enqueue: () => {},
-    readExtent: () => Promise.reject(new Error("nothing is read here")),
+    reads: noReads,
+    places: new ShardPlaces(() => {}),
     monotonicMs: () => 0,
   },
 );

@@ -11,7 +11,8 @@ it("finds the extent of any offset, from any log start, as a linear scan does", 
       const extents = new Extents();
       const all = extentsOf(list);
       for (const extent of all) extents.push(extent);
-      extents.dropBelow(logStart);
+      const dropped = extents.dropBelow(logStart);
+      expect(dropped).toEqual(all.filter((extent) => extent.endOffset <= logStart));
       const kept = all.filter((extent) => extent.endOffset > logStart);
       expect(extents.all).toEqual(kept);
       expect(extents.bytes).toBe(kept.reduce((sum, extent) => sum + extent.length, 0));
@@ -28,4 +29,20 @@ it("refuses an extent that does not continue the last one", () => {
   expect(() => extents.push(third)).toThrow("does not continue");
   extents.push(second);
   expect(extents.all.length).toBe(2);
+});
+
+it("replaces a run only while all of it is there, and keeps count of the bytes", () => {
+  const extents = new Extents();
+  const all = extentsOf([1, 2, 3, 4]);
+  for (const extent of all) extents.push(extent);
+  const [first, second, third, fourth] = all;
+  if (!first || !second || !third || !fourth) throw new Error("four extents were made");
+  const merged = { ...second, endOffset: third.endOffset, length: 7 };
+  expect(extents.replace([second, fourth], { ...second, endOffset: fourth.endOffset })).toBe(false);
+  expect(extents.replace([], merged)).toBe(false);
+  expect(extents.replace([second, third], merged)).toBe(true);
+  expect(extents.all).toEqual([first, merged, fourth]);
+  expect(extents.bytes).toBe(10 + 7 + 40);
+  expect(extents.replace([second, third], merged)).toBe(false);
+  expect(() => extents.replace([first, merged], { ...first, endOffset: 2 })).toThrow("replace 0 to 6");
 });

@@ -1,5 +1,19 @@
 // Extents for tests: dense, one flush each.
 import type { Extent } from "../../src/log/extents.ts";
+import type { StoredReads } from "../../src/log/stretch.ts";
+
+const refused = () => {
+  throw new Error("nothing is read here");
+};
+
+/** For a log of which nothing is read. */
+export const noReads: StoredReads = {
+  stretchOf: refused,
+  stretchesOf: refused,
+  loadStretches: refused,
+  readStretch: refused,
+  noteDangling: refused,
+};
 
 /** Extents that hold `counts` offsets each, from offset 0 on. */
 export function extentsOf(counts: readonly number[], sessionId = "s"): Extent[] {

@@ -9,6 +9,7 @@ import { type ColdReadSettings, objectStoreColdReads } from "../../src/log/cold-
 import type { Extent } from "../../src/log/extents.ts";
 import { embeddedLogSettings, type LogSettings } from "../../src/log/log-settings.ts";
 import { PartitionLog } from "../../src/log/partition-log.ts";
+import { ShardPlaces } from "../../src/log/shard-places.ts";
 import { WalReader } from "../../src/log/wal-reader.ts";
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
@@ -97,12 +98,12 @@ function readerOf(
       requireWritable() {},
       requireReadable() {},
       enqueue() {},
-      readExtent: (extent: Extent, signal: AbortSignal, following?: Iterable<Extent>) =>
-        walReader.readExtent(extent, signal, following),
+      reads: walReader,
+      places: new ShardPlaces(() => {}),
       monotonicMs: () => clock.monotonicMs(),
     };
     const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, isInternal: false }, term);
-    log.restore(0, extents, extents.at(-1)?.endOffset ?? 0);
+    log.restore(0, { extents }, extents.at(-1)?.endOffset ?? 0);
     return log;
   };
   return { logOf, metrics };

@@ -53,16 +53,30 @@ export const exampleProducers: readonly ProducerEntry[] = [
   { producerId: 1001, producerEpoch: 32_767, lastTimestampMs: -1, batches: [] },
 ];
 
-/** One segment. */
+const firstSegment = {
+  baseOffset: 0,
+  endOffset: 100,
+  bytes: 5000,
+  maxTimestampMs: 1_699_999_999_999,
+  key: "p/t/i/3/a.kfs",
+};
+
+/** A segment of its own, and a part of a group. */
 export const exampleSegments: readonly SegmentEntry[] = [
+  { ...firstSegment, form: { type: "segment", indexKey: "p/t/i/3/a.index", indexBytes: 40 } },
   {
-    baseOffset: 0,
-    endOffset: 100,
-    bytes: 5000,
-    maxTimestampMs: 1_699_999_999_999,
-    key: "p/t/i/3/a.kfs",
-    indexKey: "p/t/i/3/a.index",
+    baseOffset: 100,
+    endOffset: 101,
+    bytes: 70,
+    maxTimestampMs: -1,
+    key: "p/grp/7/a-1",
+    form: { type: "group", position: 4096, crc32c: 0xcafe_babe },
   },
+];
+
+/** How version 1, which knew no groups and no length of an index, is read. */
+export const exampleSegmentsV1: readonly SegmentEntry[] = [
+  { ...firstSegment, form: { type: "segment", indexKey: "p/t/i/3/a.index", indexBytes: 5000 } },
 ];
 
 /** A section of shard 1023 whose lists are stored as told. */

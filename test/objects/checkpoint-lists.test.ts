@@ -120,4 +120,10 @@ describe("a list from its sub-block and the changes since", () => {
     const found = applySegments([segment, last], { ...none, removed: [0], added: [merged] });
     expect(found.map(({ baseOffset }) => baseOffset)).toEqual([50, 300]);
   });
+
+  it("replaces segments by one that begins where the first of them did", () => {
+    const [segment, part] = exampleSegments as [SegmentEntry, SegmentEntry];
+    const merged = { ...segment, endOffset: part.endOffset, key: "merged" };
+    expect(applySegments([segment, part], { ...none, removed: [0, 100], added: [merged] })).toEqual([merged]);
+  });
 });

@@ -24,9 +24,10 @@ import {
   exampleProducers,
   exampleSection,
   exampleSegments,
+  exampleSegmentsV1,
   OLD_SESSION,
 } from "./checkpoint-examples.ts";
-import { damaged, golden, joined } from "./golden-bytes.ts";
+import { damaged, golden, joined, oldGolden } from "./golden-bytes.ts";
 
 /** A checkpoint with a block of each kind, a section that names them, and a row that refers to an earlier object. */
 function exampleObject(): Uint8Array {
@@ -75,11 +76,25 @@ describe("checkpoint", () => {
     expect(section.dropped).toEqual(["p/topic/old.kfs"]);
   });
 
-  it("has the golden bytes of format version 1", () => {
+  it("has the golden bytes of the present versions of its blocks", () => {
     const object = exampleObject();
-    const stored = golden("checkpoint-v1", object);
+    const stored = golden("checkpoint-blocks-v2", object);
     expect(Buffer.from(object).toString("hex")).toBe(Buffer.from(stored).toString("hex"));
     expect(indexOf(stored).sections).toHaveLength(2);
+  });
+
+  it("reads sections and segment lists of version 1", () => {
+    const object = oldGolden("checkpoint-v1");
+    const { position, length } = indexOf(object).sections[1]?.ref ?? { position: 0, length: 0 };
+    const section = decodeSection(object.subarray(position, position + length));
+    const segments = section.partitions[0]?.segments;
+    expect(segments?.added).toEqual(exampleSegmentsV1);
+    const at = segments?.stored ?? { position: 0, length: 0 };
+    const block = object.subarray(at.position, at.position + at.length);
+    expect(decodeListBlock(segmentList, block, address)).toEqual(exampleSegmentsV1);
+    const isSame = { ...section.partitions[0], segments: undefined };
+    expect(isSame).toMatchObject({ ...address, logStart: 90, logEnd: 151, pendingFrom: 100 });
+    expect(section.dropped).toEqual(["p/topic/old.kfs"]);
   });
 
   it("refuses every truncation and every flipped bit of an index", () => {

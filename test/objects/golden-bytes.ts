@@ -16,6 +16,12 @@ export function golden(name: string, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.from(readFileSync(file, "utf8").replaceAll(/\s/g, ""), "hex"));
 }
 
+/** The bytes of `golden/<name>.hex`, of a version that is read and not written any more: never rewritten. */
+export function oldGolden(name: string): Uint8Array {
+  const file = new URL(`${name}.hex`, folder);
+  return new Uint8Array(Buffer.from(readFileSync(file, "utf8").replaceAll(/\s/g, ""), "hex"));
+}
+
 /** Parts as one array. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));

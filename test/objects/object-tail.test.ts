@@ -63,7 +63,7 @@ describe("a block", () => {
       const writer = new Writer();
       writer.uint32(77);
       const block = encodeBlock(kind, writer);
-      expect(openBlock(kind, block).uint32()).toBe(77);
+      expect(openBlock(kind, block).reader.uint32()).toBe(77);
       const other = kind === BlockKind.FOLD ? BlockKind.SECTION : BlockKind.FOLD;
       expect(() => openBlock(other, block)).toThrow(FormatError);
       expect(blockPlace(kind)).toMatch(/^checkpoint /);

@@ -37,6 +37,21 @@ describe("an index", () => {
     expect(builder.entries.map(({ offset }) => offset)).toEqual([0, 100, 350, 450]);
   });
 
+  it("has each batch that comes 256 KiB or more after the last entry, however few records were passed", () => {
+    const builder = new SegmentIndexBuilder();
+    const kib = 1024;
+    for (const [offset, at] of [
+      [0, 0],
+      [1, 255],
+      [2, 256],
+      [3, 1_300],
+      [4, 1_301],
+    ] as const) {
+      builder.add(offset, 32 + at * kib, 1);
+    }
+    expect(builder.entries.map(({ offset }) => offset)).toEqual([0, 2, 3]);
+  });
+
   it("leads to the last entry at or below an offset, and on to an entry past the bytes asked for", () => {
     const index = indexOf(entries);
     expect(index.locate(10, 1)).toEqual({ offset: 10, position: 32, length: 968 });

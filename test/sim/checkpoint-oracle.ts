@@ -5,17 +5,21 @@ import { type CheckpointIndex, decodeCheckpointIndex, decodeCheckpointTrailer } 
 import {
   applyPending,
   applyProducers,
+  applySegments,
   decodeListBlock,
   type PendingExtent,
   type ProducerEntry,
   pendingList,
   producerList,
+  type SegmentEntry,
   type SubBlockRef,
+  segmentList,
 } from "../../src/objects/checkpoint-lists.ts";
 import { type CheckpointSection, decodeSection, type SectionPartition } from "../../src/objects/checkpoint-section.ts";
 import { partitionKey } from "../../src/topic-partition.ts";
 import type { CommittedExtent, CommittedPartition } from "./committed-log.ts";
 import type { Ledger } from "./ledger.ts";
+import { SegmentOracle } from "./segment-oracle.ts";
 import type { CheckpointWitness, StoreOracle } from "./store-oracle.ts";
 
 /** A moment in the life of a session: everything committed before it, and its own flushes up to `n`. */
@@ -28,11 +32,13 @@ interface Moment {
 export class CheckpointOracle implements CheckpointWitness {
   readonly #ledger: Ledger;
   readonly #oracle: StoreOracle;
+  readonly #segments: SegmentOracle;
   readonly #indexes = new Map<string, CheckpointIndex>();
 
   constructor(ledger: Ledger, oracle: StoreOracle) {
     this.#ledger = ledger;
     this.#oracle = oracle;
+    this.#segments = new SegmentOracle(ledger, oracle.objects);
   }
 
   onPointer(sessionId: string, objectKey: string, before: string | undefined): void {
@@ -81,6 +87,8 @@ export class CheckpointOracle implements CheckpointWitness {
       if (!found && held.length === 0) continue;
       this.#checkPartition(committed, found, { ...moment, held });
     }
+    const listed = section.partitions.flatMap((row) => this.#segmentsOf(row, moment.sessionId));
+    this.#segments.checkDropped(section, listed);
   }
 
   #checkPartition(
@@ -98,7 +106,10 @@ export class CheckpointOracle implements CheckpointWitness {
     });
     if (!found) return;
     const pending = this.#pendingOf(found, at.sessionId);
-    const expected = at.held.filter(({ extent }) => extent.baseOffset + extent.offsetCount > logStart);
+    const reconciledEnd = this.#segments.check(committed, found, this.#segmentsOf(found, at.sessionId));
+    const expected = at.held.filter(({ extent }) => {
+      return extent.baseOffset + extent.offsetCount > Math.max(logStart, reconciledEnd);
+    });
     const isListed =
       pending.length === expected.length &&
       expected.every(({ sessionId, flush, extent }, index) => {
@@ -155,15 +166,31 @@ export class CheckpointOracle implements CheckpointWitness {
 
   /** What is read in place keeps its session named, so that nobody may take its objects away. */
   #checkPendingNamed(shard: number, claim: ShardClaim): void {
+    const reconciled = this.#reconciledEnds(shard, claim);
     const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
       if (sessionId === claim.sessionId || !this.#oracle.liveTopicIds.has(extent.topicId)) return false;
-      const { logStart } = this.#oracle.log.partition(extent.topicId, extent.partition);
-      if (extent.baseOffset + extent.offsetCount <= logStart) return false;
+      const { logStart, name } = this.#oracle.log.partition(extent.topicId, extent.partition);
+      const end = extent.baseOffset + extent.offsetCount;
+      if (end <= logStart || end <= (reconciled.get(name) ?? 0)) return false;
       return !claim.prev.some((term) => term.sessionId === sessionId && term.from <= flush && flush <= term.to);
     });
     this.#ledger.check("I13 a claim names every session whose objects are read in place", lost === undefined, () => {
       return `shard ${shard}: flush ${lost?.flush} of ${lost?.sessionId} holds pending records and is named no more`;
     });
+  }
+
+  /** Up to which offset the section from which an owner would start has each partition in segments. */
+  #reconciledEnds(shard: number, claim: ShardClaim): ReadonlyMap<string, number> {
+    const own = this.#oracle.pointers.get(claim.sessionId);
+    const inForce = own && this.#sectionOf(own, shard, claim.epoch);
+    const section = inForce || this.#baseOf(claim);
+    const writer = inForce ? claim.sessionId : (claim.base?.sessionId ?? "");
+    return new Map(
+      (section?.partitions ?? []).map((row) => {
+        const end = this.#segmentsOf(row, writer).at(-1)?.endOffset ?? 0;
+        return [partitionKey(row.topicId, row.partition), end];
+      }),
+    );
   }
 
   #baseOf({ base }: ShardClaim): CheckpointSection | undefined {
@@ -197,6 +224,11 @@ export class CheckpointOracle implements CheckpointWitness {
   #pendingOf(row: SectionPartition, sessionId: string): readonly PendingExtent[] {
     const bytes = row.pending.stored && this.#block(sessionId, row.pending.stored);
     return applyPending(bytes ? decodeListBlock(pendingList, bytes, row) : [], row.pending, row.pendingFrom);
+  }
+
+  #segmentsOf(row: SectionPartition, sessionId: string): readonly SegmentEntry[] {
+    const bytes = row.segments.stored && this.#block(sessionId, row.segments.stored);
+    return applySegments(bytes ? decodeListBlock(segmentList, bytes, row) : [], row.segments);
   }
 
   #producersOf(row: SectionPartition, sessionId: string): ReadonlyMap<number, ProducerEntry> {

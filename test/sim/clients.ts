@@ -84,7 +84,8 @@ class RunningClients implements Clients {
   }
 
   #createTopic(): Promise<string> {
-    return createTopic(this.#world, { name: TOPIC, numPartitions: this.#world.swarm.partitionCount });
+    const { partitionCount: numPartitions, retention: configs } = this.#world.swarm;
+    return createTopic(this.#world, { name: TOPIC, numPartitions, configs });
   }
 
   #startProducers(topicId: string): void {

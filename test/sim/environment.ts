@@ -10,7 +10,7 @@ import type { SimCluster } from "./sim-cluster.ts";
 import type { SimRandom } from "./sim-random.ts";
 import type { StoreEvent } from "./store-oracle.ts";
 
-const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c"];
+const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c", "segment"];
 /** What besides can go wrong between brokers. */
 const CLUSTER_FAILPOINTS: readonly StoreEvent[] = [...FAILPOINTS, "topics", "a"];
 const FAILPOINT_WAIT_MS = 3_000;

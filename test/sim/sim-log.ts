@@ -4,7 +4,9 @@ import type { Log, LogFields } from "../../src/host/log.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Trace } from "./trace.ts";
 
-const DAMAGE = /^(shard cannot be recovered|shard refused|extent unreadable)$/;
+const DAMAGE = /^(shard cannot be recovered|shard refused|records unreadable|records refer to an object that is gone)$/;
+/** Lines that are counted. */
+const COUNTED = /^(segments merged|records expired)$/;
 
 /** Counts lines. */
 export class SimLog implements Log {
@@ -16,7 +18,9 @@ export class SimLog implements Log {
     this.#name = name;
   }
 
-  debug(): void {}
+  debug(message: string): void {
+    if (COUNTED.test(message)) this.#world.ledger.count(message);
+  }
 
   info(message: string, fields?: LogFields): void {
     this.#line("info", message, fields);

@@ -67,7 +67,12 @@ export class StateCheck {
     this.#ledger.check("I10 recovery gives the committed log", isWithin && isFrom, () => {
       return `${life.name} recovered ${name} as ${log.logStart} to ${log.highWatermark}, committed were ${start} to ${end}, are ${committed.logStart} to ${committed.end}`;
     });
-    const extents = before.filter(({ extent }) => extent.baseOffset + extent.offsetCount > log.logStart);
+    const { segments } = log.stored;
+    const reconciledEnd = segments.all.at(-1)?.endOffset ?? 0;
+    if (segments.all.length > 0) this.#ledger.count("recoveries with segments");
+    const extents = before.filter(({ extent }) => {
+      return extent.baseOffset + extent.offsetCount > Math.max(log.logStart, reconciledEnd);
+    });
     const found = log.extents.all.filter(({ leaderEpoch }) => leaderEpoch < log.leaderEpoch);
     const isExtents =
       extents.length === found.length &&
@@ -112,13 +117,30 @@ export class StateCheck {
     });
   }
 
+  /** Whether every offset of a log has one place. Segments and extents are dense each by themselves. */
+  #isDense({ logStart, highWatermark, stored }: PartitionLog): boolean {
+    const segments = stored.segments.all;
+    const extents = stored.extents.all;
+    const first = segments[0] ?? extents[0];
+    if (!first) return logStart === highWatermark;
+    const end = (extents.at(-1) ?? segments.at(-1))?.endOffset;
+    const isJoined =
+      segments.length === 0 || extents.length === 0 || segments.at(-1)?.endOffset === extents[0]?.baseOffset;
+    return isJoined && first.baseOffset <= logStart && first.endOffset > logStart && end === highWatermark;
+  }
+
   /** Bounds that hold at every moment. */
   checkBounds(): void {
     for (const [key, watched] of this.#watched) {
       const { life, log, committed } = watched;
       if (life.clock.isDead) this.#watched.delete(key);
       if (life.clock.isDead || life.isPaused) continue;
-      const { logStart, lastStableOffset, highWatermark } = log;
+      const { logStart, lastStableOffset, highWatermark, stored } = log;
+      const isDense = this.#isDense(log);
+      this.#ledger.check("I12 segments and pending extents are dense", isDense, () => {
+        const ranges = [...stored.units()].map(({ baseOffset, endOffset }) => `${baseOffset}-${endOffset}`);
+        return `${committed.name} from ${logStart} to ${highWatermark} lies in ${ranges.join(" ")}`;
+      });
       const isOrdered = logStart <= lastStableOffset && lastStableOffset <= highWatermark;
       const isForward = logStart >= watched.start && highWatermark >= watched.end;
       this.#ledger.check("I14 log start <= stable offset <= high watermark", isOrdered && isForward, () => {

@@ -1,5 +1,7 @@
 // Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
 // and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
+
+import { defaultReconcile, type ReconcileSettings } from "../../src/log/reconcile-plan.ts";
 import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
 import type { KvOperation, WatchLag } from "./faulty-key-value-store.ts";
 import type { ObjectOperation } from "./faulty-object-store.ts";
@@ -70,6 +72,8 @@ export interface BrokerSwarm {
   readonly headTimeoutMs: number;
   readonly storeAttemptTimeoutMs: number;
   readonly offsetsPartitionCount: number;
+  readonly reconcile: ReconcileSettings;
+  readonly retentionIntervalMs: number;
 }
 
 /** Clients of a seed. */
@@ -91,6 +95,8 @@ export interface ClientSwarm {
   readonly hasAppendTimes: boolean;
   /** Mean time a group member stays, 0 for ever. */
   readonly memberStayMs: number;
+  /** How long the topic keeps its records. */
+  readonly retention: Readonly<Record<string, string>>;
 }
 
 /** Draws the swarm of a seed. */
@@ -137,7 +143,31 @@ export function drawSwarm(random: SimRandom): Swarm {
     broker: drawBroker(random),
     clients: drawClients(random, storeLatencyMs[1]),
   };
-  return withBrokers(withOvertakenCommits(swarm, random.split("overtaken heads")), random.split("brokers"));
+  const reconciling = withReconciling(swarm, random.split("reconcile"));
+  return withBrokers(withOvertakenCommits(reconciling, random.split("overtaken heads")), random.split("brokers"));
+}
+
+/** Drawn apart: sizes and ages so small that a minute sees segments, groups, merges and records that expire. */
+function withReconciling(swarm: Swarm, random: SimRandom): Swarm {
+  const pendingBytes = random.pick([300, 2_000, 20_000]);
+  const reconcile = {
+    intervalMs: random.pick([100, 300, 1_000]),
+    pendingBytes,
+    pendingAgeMs: random.pick([500, 2_000, 6_000, 20_000]),
+    segmentBytes: pendingBytes * random.pick([2, 10, 40]),
+    groupBytes: random.pick([0, 300, 2_000, 20_000]),
+    mergedCountMin: random.pick([2, 3, 8]),
+    bytesPerSecond: random.pick([0, 0, 50_000]),
+  };
+  const retention: Record<string, string> = {};
+  if (random.chance(0.3)) retention["retention.bytes"] = String(random.pick([0, 3_000, 30_000]));
+  if (random.chance(0.3)) retention["retention.ms"] = String(random.pick([2_000, 8_000, 20_000]));
+  const retentionIntervalMs = random.pick([500, 2_000, 10_000]);
+  return {
+    ...swarm,
+    broker: { ...swarm.broker, reconcile, retentionIntervalMs },
+    clients: { ...swarm.clients, retention },
+  };
 }
 
 const noClusterFaults: ClusterFaults = { restartEveryMs: 0, leaveEveryMs: 0, restartAllEveryMs: 0, peerCutEveryMs: 0 };
@@ -286,6 +316,8 @@ function drawBroker(random: SimRandom): BrokerSwarm {
     headTimeoutMs: random.pick([1_000, 2_500, 8_000, 30_000]),
     storeAttemptTimeoutMs: random.pick([1_000, 3_000, 10_000]),
     offsetsPartitionCount: random.pick([1, 4]),
+    reconcile: defaultReconcile,
+    retentionIntervalMs: 300_000,
   };
 }
 
@@ -305,5 +337,6 @@ function drawClients(random: SimRandom, storeLatencyMsMax: number): ClientSwarm 
     groupMembers: random.pick([0, 1, 2, 2]),
     hasAppendTimes: random.chance(0.5),
     memberStayMs: random.pick([0, 6_000, 20_000]),
+    retention: {},
   };
 }

@@ -39,6 +39,15 @@ const STATES: readonly string[] = [
   "brokers joined late",
   "brokers left for good",
   "cuts between brokers",
+  "segments in force",
+  "parts of groups in force",
+  "segments put under a name of their own",
+  "segment found as it should be",
+  "plain name of a segment taken by another cut",
+  "segments merged",
+  "records expired",
+  "recoveries with segments",
+  "sections with dropped objects",
 ];
 
 /** Fewer seeds than this need not come through every state. */

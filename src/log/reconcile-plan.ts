@@ -1,0 +1,97 @@
+// What is to be reconciled next, as a function of the lists of a shard: which pending extents become a segment of their
+// own, which go into a group, which segments become one. Decides nothing but when; whatever it leaves waits for the next time.
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
+import type { Extent } from "./extents.ts";
+import type { PartitionLog } from "./partition-log.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** When and how pending extents become segments. Bytes, milliseconds, counts. */
+export interface ReconcileSettings {
+  /** How often partitions are looked at. */
+  readonly intervalMs: number;
+  /** So much pending is reconciled at once. */
+  readonly pendingBytes: number;
+  /** What has been pending for so long is reconciled, however little it is. */
+  readonly pendingAgeMs: number;
+  /** The size up to which a segment grows, where its topic has no smaller one. */
+  readonly segmentBytes: number;
+  /** Less than this of a partition goes into a group. */
+  readonly groupBytes: number;
+  /** So many adjacent segments, each below an eighth of the size of a whole one, become one. */
+  readonly mergedCountMin: number;
+  /** Bytes that are read from the store for it in a second; 0 is without limit. */
+  readonly bytesPerSecond: number;
+}
+
+/** The sizes of the design: a PUT is paid for 4 MiB at least, and an object that has to be kept for reading is not small. */
+export const defaultReconcile: ReconcileSettings = {
+  intervalMs: 5_000,
+  pendingBytes: 4 * MIB,
+  pendingAgeMs: 600_000,
+  segmentBytes: 64 * MIB,
+  groupBytes: 256 * KIB,
+  mergedCountMin: 8,
+  bytesPerSecond: 64 * MIB,
+};
+
+/** Partitions of one shard whose time has come. */
+export interface ReconcilePlan {
+  readonly alone: readonly PartitionLog[];
+  readonly grouped: readonly PartitionLog[];
+}
+
+/** Which partitions of a shard are to be reconciled now. */
+export function planReconcile(
+  partitions: Iterable<PartitionLog>,
+  nowMs: number,
+  settings: ReconcileSettings,
+): ReconcilePlan {
+  const alone: PartitionLog[] = [];
+  const grouped: PartitionLog[] = [];
+  let isGroupDue = false;
+  for (const partition of partitions) {
+    const { bytes } = partition.extents;
+    if (bytes === 0) continue;
+    const ageMs = nowMs - partition.pendingSinceMs;
+    const isDue = ageMs > settings.pendingAgeMs;
+    if (bytes >= settings.pendingBytes || (isDue && bytes >= settings.groupBytes)) alone.push(partition);
+    // One object for those who would be due soon costs no more than one for the first of them.
+    else if (bytes < settings.groupBytes && ageMs > settings.pendingAgeMs / 2) grouped.push(partition);
+    isGroupDue ||= isDue && bytes < settings.groupBytes;
+  }
+  return { alone, grouped: isGroupDue ? grouped : [] };
+}
+
+/** The oldest extents, up to `bytesMax` together and one at least. */
+export function oldestExtents(extents: readonly Extent[], bytesMax: number): readonly Extent[] {
+  let bytes = 0;
+  const end = extents.findIndex((extent) => {
+    bytes += extent.length;
+    return bytes > bytesMax;
+  });
+  return extents.slice(0, end < 0 ? extents.length : Math.max(1, end));
+}
+
+/** The first run of adjacent small segments that is long enough, cut where it would be larger than a whole one. */
+export function segmentsToMerge(
+  segments: readonly SegmentEntry[],
+  segmentBytes: number,
+  settings: ReconcileSettings,
+): readonly SegmentEntry[] | undefined {
+  let run: SegmentEntry[] = [];
+  let bytes = 0;
+  for (const segment of segments) {
+    const isSmall = segment.bytes < segmentBytes / 8;
+    if (isSmall && bytes + segment.bytes <= segmentBytes) {
+      run.push(segment);
+      bytes += segment.bytes;
+      continue;
+    }
+    if (run.length >= settings.mergedCountMin) break;
+    run = isSmall ? [segment] : [];
+    bytes = isSmall ? segment.bytes : 0;
+  }
+  return run.length >= settings.mergedCountMin ? run : undefined;
+}

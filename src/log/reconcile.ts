@@ -1,0 +1,299 @@
+// Turns pending extents of WAL objects into segments and groups, and small segments into larger ones, one at a time in the
+// background. Inputs stay what they are until a list in a checkpoint in force names the output. Decides with the lists as
+// they are in the step in which it changes them, and changes no shard that is not served; what it put in vain is dropped,
+// or left under a name that nobody else uses.
+import type { ImageFeed } from "../cluster/image-feed.ts";
+import type { Session } from "../cluster/session.ts";
+import { topicConfigNumber } from "../cluster/topic-configs.ts";
+import { type Clock, sleep } from "../host/clock.ts";
+import type { Log } from "../host/log.ts";
+import type { Counter, Metrics } from "../host/metrics.ts";
+import { brokenInvariant } from "../invariant.ts";
+import { type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
+import type { ObjectKeys, SegmentName } from "../objects/object-keys.ts";
+import { type EncodedSegment, encodeSegment } from "../objects/segment.ts";
+import { BackgroundReads } from "./background-reads.ts";
+import type { Extent } from "./extents.ts";
+import type { LogSettings } from "./log-settings.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import { oldestExtents, planReconcile, type ReconcileSettings, segmentsToMerge } from "./reconcile-plan.ts";
+import { encodeGroup, type GroupMember, segmentEntry } from "./reconciled-objects.ts";
+import type { ShardLog } from "./shard-log.ts";
+import type { WalReader } from "./wal-reader.ts";
+import type { WalWriter } from "./wal-writer.ts";
+
+/** Parts of a {@link Reconciler}. */
+export interface ReconcilerComponents {
+  readonly session: Session;
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: ReconcileCounters;
+  readonly feed: ImageFeed;
+  readonly objectKeys: ObjectKeys;
+  readonly wal: WalWriter;
+  readonly walReader: WalReader;
+  readonly settings: LogSettings;
+  /** Shards of the session, in whatever state. */
+  readonly shards: () => readonly ShardLog[];
+  /** A shard of the session as it is now. */
+  readonly shard: (shard: number) => ShardLog | undefined;
+  /** Called when a list has changed: a checkpoint has to say so. */
+  readonly onChange: () => void;
+}
+
+/** What reconciling counts, over all sessions of a process. */
+export interface ReconcileCounters {
+  readonly segments: Counter;
+  readonly groups: Counter;
+  readonly merges: Counter;
+  readonly failures: Counter;
+}
+
+/** Registers the counters of reconciling. */
+export function reconcileCounters(metrics: Metrics): ReconcileCounters {
+  const counter = (name: string, text: string) => metrics.counter(`kafscale_reconcile_${name}_total`, text);
+  return {
+    segments: counter("segments", "Segments made of records that lay in write-ahead objects."),
+    groups: counter("groups", "Objects made of the few such records of several partitions."),
+    merges: counter("merges", "Segments made of smaller ones."),
+    failures: counter("failures", "Attempts to make one of these that failed and are made again."),
+  };
+}
+
+/** A partition, and the log of its shard under the claim under which work on it began. */
+interface Target {
+  readonly shardLog: ShardLog;
+  readonly partition: PartitionLog;
+}
+
+/** A shard whose claim names more earlier terms is reconciled at once. */
+const PREV_TERMS_MAX = 16;
+/** Pause before a partition that could not be reconciled is tried again. */
+const FAILURE_PAUSE_MS = 30_000;
+
+/** Reconciles the partitions of one session. */
+export class Reconciler {
+  readonly #parts: ReconcilerComponents;
+  readonly #settings: ReconcileSettings;
+  readonly #reads: BackgroundReads;
+  readonly #pausedUntilMs = new WeakMap<PartitionLog, number>();
+  /** Objects with a suffix, and groups, that this session has begun to put. */
+  #lastNumber = 0;
+
+  constructor(components: ReconcilerComponents) {
+    const { store, clock, settings } = components;
+    this.#parts = components;
+    this.#settings = settings.reconcile;
+    const { bytesPerSecond } = settings.reconcile;
+    this.#reads = new BackgroundReads({
+      store,
+      clock,
+      attemptTimeoutMs: settings.storeAttemptTimeoutMs,
+      bytesPerSecond,
+    });
+  }
+
+  /** Looks at every partition again and again, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.#parts.clock, this.#settings.intervalMs, signal);
+      for (const shardLog of this.#parts.shards()) {
+        if (this.#isServed(shardLog)) await this.#reconcileShard(shardLog, signal);
+      }
+    }
+  }
+
+  async #reconcileShard(shardLog: ShardLog, signal: AbortSignal): Promise<void> {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const isPaused = (partition: PartitionLog) => (this.#pausedUntilMs.get(partition) ?? 0) > nowMs;
+    const partitions = [...shardLog.partitions.values()].filter((partition) => !isPaused(partition));
+    // A broker that is restarted again and again must not make claims grow for ever: then nothing is too young.
+    const isUrgent = shardLog.claim.claim.prev.length > PREV_TERMS_MAX;
+    const { alone, grouped } = planReconcile(partitions, isUrgent ? Number.POSITIVE_INFINITY : nowMs, this.#settings);
+    for (const partition of alone) {
+      await this.#attempt([partition], signal, () => this.#makeSegments({ shardLog, partition }, signal));
+    }
+    if (grouped.length > 0) await this.#attempt(grouped, signal, () => this.#makeGroup(shardLog, grouped, signal));
+    for (const partition of partitions) {
+      const merged = segmentsToMerge(partition.stored.segments.all, this.#segmentBytes(partition), this.#settings);
+      if (merged) await this.#attempt([partition], signal, () => this.#merge({ shardLog, partition }, merged, signal));
+    }
+  }
+
+  /** Runs one piece of work. What fails is tried again later: nothing was changed, and the inputs are still there. */
+  async #attempt(partitions: readonly PartitionLog[], signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (brokenInvariant(error)) throw error;
+      const { clock, log, counters, walReader } = this.#parts;
+      const [first] = partitions;
+      if (error instanceof ObjectStoreError && error.kind === "not-found") {
+        walReader.noteDangling({ offset: first?.logStart ?? 0, error });
+      }
+      counters.failures.value++;
+      log.warn("reconciling failed", { topicId: first?.topicId, partition: first?.partition, error });
+      for (const partition of partitions) this.#pausedUntilMs.set(partition, clock.monotonicMs() + FAILURE_PAUSE_MS);
+    }
+  }
+
+  /** Segment after segment, as long as there is enough for another whole one. */
+  async #makeSegments(at: Target, signal: AbortSignal): Promise<void> {
+    const { partition } = at;
+    let isMore = true;
+    while (isMore && this.#isListed(at)) {
+      const segmentBytes = this.#segmentBytes(partition);
+      const name = this.#nameOf(partition);
+      const extents = oldestExtents(partition.extents.all, segmentBytes);
+      const [first] = extents;
+      if (!name || !first) return;
+      const isAll = extents.length === partition.extents.all.length;
+      const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
+      const parts = await this.#bytesOf(extents, signal);
+      await this.#makeSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
+      isMore = partition.extents.bytes >= segmentBytes;
+    }
+  }
+
+  async #makeSegment(
+    at: Target,
+    { name, parts, sinceMs }: { name: SegmentName; parts: readonly Uint8Array[]; sinceMs: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { objectKeys } = this.#parts;
+    const { shardLog, partition } = at;
+    const encoded = encodeSegment(parts);
+    const plain = segmentEntry(objectKeys, name, encoded);
+    const put = [plain];
+    // Somebody has cut the same records in another way, and his list never came into force.
+    if (!(await this.#putSegment(plain, encoded, signal))) put.unshift(await this.#putSuffixed(name, encoded, signal));
+    const [segment = plain, ...unlisted] = put;
+    if (this.#isListed(at) && partition.installSegment(segment, sinceMs)) {
+      this.#parts.counters.segments.value++;
+      this.#changed(shardLog, unlisted);
+    } else if (this.#isServed(shardLog) && !this.#mayBeNamedAgain(at, segment)) {
+      this.#changed(shardLog, put);
+    }
+  }
+
+  /** Whether these offsets are still pending here: then a plain name of theirs is written again, and must not be deleted. */
+  #mayBeNamedAgain(at: Target, { endOffset }: SegmentEntry): boolean {
+    return this.#isListed(at) && endOffset > at.partition.logStart;
+  }
+
+  async #putSuffixed(name: SegmentName, encoded: EncodedSegment, signal: AbortSignal): Promise<SegmentEntry> {
+    const { session, objectKeys, wal } = this.#parts;
+    const writer = { sessionId: session.sessionId, n: ++this.#lastNumber };
+    const segment = segmentEntry(objectKeys, { ...name, writer }, encoded);
+    const { form } = segment;
+    await wal.putObject(segment.key, encoded.segment, signal);
+    if (form.type === "segment") await wal.putObject(form.indexKey, [encoded.index], signal);
+    return segment;
+  }
+
+  /** Puts segment and index under names that others may use; whether these bytes stand there. */
+  async #putSegment({ key, form }: SegmentEntry, encoded: EncodedSegment, signal: AbortSignal): Promise<boolean> {
+    const { wal } = this.#parts;
+    if (form.type !== "segment" || !(await wal.putIfAbsent(key, encoded.segment, signal))) return false;
+    return wal.putIfAbsent(form.indexKey, [encoded.index], signal);
+  }
+
+  /** One object for what is left of partitions that have too little for one of their own. */
+  async #makeGroup(shardLog: ShardLog, partitions: readonly PartitionLog[], signal: AbortSignal): Promise<void> {
+    const { clock, session, objectKeys, wal, counters } = this.#parts;
+    const sinceMs = clock.monotonicMs();
+    const chosen = fitting(partitions, this.#settings.segmentBytes);
+    const members: GroupMember[] = [];
+    for (const { topicId, partition, extents } of chosen) {
+      members.push({ topicId, partition, ...(await this.#memberOf(extents.all.slice(), signal)) });
+    }
+    const key = objectKeys.group(shardLog.shard, session.sessionId, ++this.#lastNumber);
+    const { object, entries } = encodeGroup(key, shardLog.claim.claim.epoch, members);
+    await wal.putObject(key, object, signal);
+    if (!this.#isServed(shardLog)) return;
+    const listed = chosen.filter((partition, index) => {
+      const entry = entries[index];
+      return entry && this.#isListed({ shardLog, partition }) && partition.installSegment(entry, sinceMs);
+    });
+    if (listed.length > 0) counters.groups.value++;
+    else shardLog.dropped.add(key);
+    this.#parts.onChange();
+  }
+
+  async #memberOf(extents: readonly Extent[], signal: AbortSignal): Promise<Pick<GroupMember, "extents" | "parts">> {
+    return { extents, parts: await this.#bytesOf(extents, signal) };
+  }
+
+  /** One segment for several: under a name of its own, because where the others end is no function of the log. */
+  async #merge(at: Target, merged: readonly SegmentEntry[], signal: AbortSignal): Promise<void> {
+    const { shardLog, partition } = at;
+    const name = this.#nameOf(partition);
+    const [first] = merged;
+    if (!name || !first) return;
+    const parts: Uint8Array[] = [];
+    for (const segment of merged) parts.push(await this.#reads.segment(segment, signal));
+    const encoded = encodeSegment(parts);
+    const segment = await this.#putSuffixed({ ...name, baseOffset: first.baseOffset }, encoded, signal);
+    if (!this.#isServed(shardLog)) return;
+    const isListed = this.#isListed(at) && partition.replaceSegments(merged, segment);
+    if (isListed) {
+      this.#parts.counters.merges.value++;
+      this.#parts.log.debug("segments merged", { key: segment.key, count: merged.length });
+    }
+    this.#changed(shardLog, isListed ? [] : [segment]);
+  }
+
+  /** A list has changed, or could not be: `unlisted` are segments to which nothing will ever refer. */
+  #changed(shardLog: ShardLog, unlisted: readonly SegmentEntry[]): void {
+    for (const { key, form } of unlisted) {
+      shardLog.dropped.add(key);
+      if (form.type === "segment") shardLog.dropped.add(form.indexKey);
+    }
+    this.#parts.onChange();
+  }
+
+  async #bytesOf(extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+    const parts: Uint8Array[] = [];
+    for (const extent of extents) {
+      parts.push(extent.tailBytes ?? (await this.#reads.stretch(this.#parts.walReader.stretchOf(extent), signal)));
+    }
+    return parts;
+  }
+
+  /** Whether the shard is this session's to change now. */
+  #isServed(shardLog: ShardLog): boolean {
+    const { session, shard } = this.#parts;
+    return !session.signal.aborted && shardLog.status === "ready" && shard(shardLog.shard) === shardLog;
+  }
+
+  /** Whether the partition is, besides, the one that the shard has now. */
+  #isListed({ shardLog, partition }: Target): boolean {
+    return this.#isServed(shardLog) && shardLog.partition(partition.topicId, partition.partition) === partition;
+  }
+
+  /** Undefined for a topic that is being deleted. */
+  #nameOf({ topicId, partition }: PartitionLog): Omit<SegmentName, "baseOffset"> | undefined {
+    const topic = this.#parts.feed.current.topicById(topicId);
+    return topic && { topic: topic.name, topicId, partition };
+  }
+
+  /** `segment.bytes` of the topic counts where it asks for smaller segments, but none is cut below what is worth its PUTs. */
+  #segmentBytes({ topicId }: PartitionLog): number {
+    const { segmentBytes, pendingBytes } = this.#settings;
+    const topic = this.#parts.feed.current.topicById(topicId);
+    if (!topic) return segmentBytes;
+    return Math.max(pendingBytes, Math.min(segmentBytes, topicConfigNumber(topic.configs, "segment.bytes")));
+  }
+}
+
+/** As many of the partitions as have `bytesMax` pending together, and one at least. */
+function fitting(partitions: readonly PartitionLog[], bytesMax: number): readonly PartitionLog[] {
+  let bytes = 0;
+  return partitions.filter(({ extents }, index) => {
+    bytes += extents.bytes;
+    return index === 0 || bytes <= bytesMax;
+  });
+}

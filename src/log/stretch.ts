@@ -1,0 +1,61 @@
+// The unit in which stored records are fetched, checked and kept: whole batches that lie together in one object.
+
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
+import { FormatError } from "../objects/format-error.ts";
+import { checkSegmentPart } from "../objects/segment.ts";
+import { RecordBatchView } from "../records/record-batch.ts";
+import { crc32c } from "../wire/crc32c.ts";
+import type { Extent, OffsetRange } from "./extents.ts";
+
+/** Whole v2 batches, contiguous in offsets, at one place in the store. */
+export interface Stretch extends OffsetRange {
+  readonly key: string;
+  readonly position: number;
+  readonly length: number;
+  /** Of the bytes; undefined where each batch proves itself. */
+  readonly crc32c: number | undefined;
+}
+
+/** How the stored records of a partition are had. */
+export interface StoredReads {
+  /** Where an extent lies. */
+  stretchOf(extent: Extent): Stretch;
+  /** The stretches of a segment, ascending and dense; undefined while its index is not in RAM. */
+  stretchesOf(segment: SegmentEntry): readonly Stretch[] | undefined;
+  /**
+   * The same, once the index is there.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had
+   */
+  loadStretches(segment: SegmentEntry): Promise<readonly Stretch[]>;
+  /**
+   * The bytes of a stretch, from a cache or the object store, checked.
+   * @param following the stretches after it, for a reader who will go on; looked at before this returns
+   * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had
+   */
+  readStretch(stretch: Stretch, signal: AbortSignal, following?: Iterable<Stretch>): Promise<Uint8Array>;
+  /** Tells of an object to which a list refers and that is not there. */
+  noteDangling(what: { readonly offset: number; readonly error: unknown }): void;
+}
+
+/** Whether `bytes` are those of the stretch. */
+export function isStretch(stretch: Stretch, bytes: Uint8Array): boolean {
+  if (bytes.length !== stretch.length) return false;
+  if (stretch.crc32c !== undefined) return crc32c(bytes) === stretch.crc32c;
+  try {
+    const batches = checkSegmentPart(bytes, stretch);
+    return batches.length === bytes.length && endOf(batches) <= stretch.endOffset;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
+}
+
+function endOf(batches: Uint8Array): number {
+  let end = 0;
+  for (let at = 0; at < batches.length; ) {
+    const batch = new RecordBatchView(batches, at);
+    end = batch.nextOffset;
+    at += batch.sizeInBytes;
+  }
+  return end;
+}

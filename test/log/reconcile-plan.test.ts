@@ -1,0 +1,75 @@
+// When extents become segments or groups, and which segments become one: against the rules as a table.
+import { expect, it } from "vitest";
+import { PartitionLog } from "../../src/log/partition-log.ts";
+import { defaultReconcile, oldestExtents, planReconcile, segmentsToMerge } from "../../src/log/reconcile-plan.ts";
+import { ShardPlaces } from "../../src/log/shard-places.ts";
+import type { SegmentEntry } from "../../src/objects/checkpoint-lists.ts";
+import { extentsOf, noReads } from "./sample-extents.ts";
+
+const KIB = 1024;
+const MINUTE_MS = 60_000;
+
+/** A partition in which `bytes` have been pending since the moment 0. */
+function pending(bytes: number, sinceMs = 0): PartitionLog {
+  const term = {
+    leaderEpoch: 1,
+    requireWritable: () => {},
+    requireReadable: () => {},
+    enqueue: () => {},
+    reads: noReads,
+    places: new ShardPlaces(() => {}),
+    monotonicMs: () => sinceMs,
+  };
+  const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, isInternal: false }, term);
+  const extents = bytes === 0 ? [] : extentsOf([1]).map((extent) => ({ ...extent, length: bytes }));
+  log.restore(0, { extents }, extents.length);
+  return log;
+}
+
+function planned(logs: readonly PartitionLog[], nowMs: number): [number[], number[]] {
+  const { alone, grouped } = planReconcile(logs, nowMs, defaultReconcile);
+  return [alone.map((log) => logs.indexOf(log)), grouped.map((log) => logs.indexOf(log))];
+}
+
+it("reconciles 4 MiB at once, and anything after ten minutes: alone from 256 KiB on, else in a group", () => {
+  const logs = [0, 100, 256 * KIB - 1, 256 * KIB, 4096 * KIB - 1, 4096 * KIB].map((bytes) => pending(bytes));
+  expect(planned(logs, 0)).toEqual([[5], []]);
+  expect(planned(logs, 10 * MINUTE_MS)).toEqual([[5], []]);
+  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([
+    [3, 4, 5],
+    [1, 2],
+  ]);
+});
+
+it("takes into a group what would be due before long, and makes none for that alone", () => {
+  const logs = [pending(100), pending(100, 4 * MINUTE_MS), pending(100, 6 * MINUTE_MS)];
+  expect(planned(logs, 9 * MINUTE_MS)).toEqual([[], []]);
+  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([[], [0, 1]]);
+});
+
+it("takes the oldest extents up to a size, and one in any case", () => {
+  const extents = extentsOf([1, 2, 3]);
+  const count = (bytesMax: number) => oldestExtents(extents, bytesMax).length;
+  expect([count(1), count(10), count(29), count(30), count(59), count(60)]).toEqual([1, 1, 1, 2, 2, 3]);
+});
+
+function segments(sizes: readonly number[]): SegmentEntry[] {
+  return sizes.map((bytes, index) => {
+    const form = { type: "group", position: 0, crc32c: 0 } as const;
+    return { baseOffset: index, endOffset: index + 1, bytes, maxTimestampMs: 0, key: "k", form };
+  });
+}
+
+it("merges the first eight or more adjacent segments that are each below an eighth, never past a whole one", () => {
+  const merged = (sizes: readonly number[]) => {
+    const run = segmentsToMerge(segments(sizes), 800, defaultReconcile);
+    return run && [run[0]?.baseOffset, run.length];
+  };
+  const small = (count: number, bytes = 10) => Array.from({ length: count }, () => bytes);
+  expect(merged(small(7))).toBeUndefined();
+  expect(merged(small(8))).toEqual([0, 8]);
+  expect(merged([...small(7), 100, ...small(7)])).toBeUndefined();
+  expect(merged([...small(7), 99, ...small(7)])).toEqual([0, 15]);
+  expect(merged([500, ...small(7), 100, ...small(9), 500])).toEqual([9, 9]);
+  expect(merged(small(20, 99))).toEqual([0, 8]);
+});
