@@ -16,6 +16,9 @@ export interface BackgroundReadComponents {
   readonly bytesPerSecond: number;
 }
 
+/** A large read may take as long as a slow network needs for its bytes: 1 MiB/s. */
+const BYTES_PER_MS_MIN = 1024;
+
 /** Reads in the background. For one caller, who awaits each before the next. */
 export class BackgroundReads {
   readonly #parts: BackgroundReadComponents;
@@ -64,7 +67,7 @@ export class BackgroundReads {
       this.#nextMs = startMs + (length * 1000) / bytesPerSecond;
       if (startMs > nowMs) await sleep(clock, startMs - nowMs, signal);
     }
-    return withDeadline(clock, attemptTimeoutMs, `get of ${key}`, signal, (attempt) =>
+    return withDeadline(clock, attemptTimeoutMs + length / BYTES_PER_MS_MIN, `get of ${key}`, signal, (attempt) =>
       store.get(key, { range: { start: position, length }, signal: attempt, isBackground: true }),
     );
   }

@@ -189,8 +189,8 @@ export class Reconciler {
     const writer = { sessionId: session.sessionId, n: ++this.#lastNumber };
     const segment = segmentEntry(objectKeys, { ...name, writer }, encoded);
     const { form } = segment;
-    await wal.putObject(segment.key, encoded.segment, signal);
-    if (form.type === "segment") await wal.putObject(form.indexKey, [encoded.index], signal);
+    await wal.putInBackground(segment.key, encoded.segment, signal);
+    if (form.type === "segment") await wal.putInBackground(form.indexKey, [encoded.index], signal);
     return segment;
   }
 
@@ -212,7 +212,7 @@ export class Reconciler {
     }
     const key = objectKeys.group(shardLog.shard, session.sessionId, ++this.#lastNumber);
     const { object, entries } = encodeGroup(key, shardLog.claim.claim.epoch, members);
-    await wal.putObject(key, object, signal);
+    await wal.putInBackground(key, object, signal);
     if (!this.#isServed(shardLog)) return;
     const listed = chosen.filter((partition, index) => {
       const entry = entries[index];

@@ -25,6 +25,9 @@ const BACKOFF_MS_MAX = 2_000;
 /** Longest pause before the second attempt; doubles from there. */
 const BACKOFF_MS_FIRST = 50;
 
+/** A background call of a large object may take as long as a slow network needs for its bytes: 1 MiB/s. */
+const BACKGROUND_BYTES_PER_MS = 1024;
+
 /** Puts objects of this broker's sessions. */
 export class WalWriter {
   readonly #parts: WalWriterComponents;
@@ -52,6 +55,12 @@ export class WalWriter {
     return this.#patiently(key, parts, { signal, isBackground: true });
   }
 
+  /** As {@link putObject}, for work that no client waits for. */
+  async putInBackground(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const isOurs = await this.putIfAbsent(key, parts, signal);
+    invariant(isOurs, `the object ${key} holds other bytes than this session put in the background`);
+  }
+
   async #patiently(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { clock, random, settings, log } = this.#parts;
     const { signal } = options;
@@ -74,8 +83,11 @@ export class WalWriter {
   async #attempt(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { store, clock, settings } = this.#parts;
     const put = { ...options, ifAbsent: true, areFinal: true };
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    // A flush is never large, and somebody waits for it.
+    const timeoutMs = settings.storeAttemptTimeoutMs + (options.isBackground ? bytes / BACKGROUND_BYTES_PER_MS : 0);
     try {
-      await withDeadline(clock, settings.storeAttemptTimeoutMs, `put of ${key}`, options.signal, (signal) =>
+      await withDeadline(clock, timeoutMs, `put of ${key}`, options.signal, (signal) =>
         store.put(key, parts, { ...put, signal }),
       );
       return true;
@@ -88,10 +100,11 @@ export class WalWriter {
   /** An object stands at the key, maybe of an earlier attempt of ours. Read, never assume (I4). */
   async #hasContent(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
     const { store, clock, settings } = this.#parts;
-    const { storeAttemptTimeoutMs } = settings;
-    const stored = await withDeadline(clock, storeAttemptTimeoutMs, `read back of ${key}`, options.signal, (signal) =>
+    const expected = Buffer.concat(parts);
+    const timeoutMs = settings.storeAttemptTimeoutMs + expected.length / BACKGROUND_BYTES_PER_MS;
+    const stored = await withDeadline(clock, timeoutMs, `read back of ${key}`, options.signal, (signal) =>
       store.get(key, { ...options, signal }),
     );
-    return Buffer.concat(parts).equals(stored);
+    return expected.equals(stored);
   }
 }

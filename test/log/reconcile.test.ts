@@ -273,6 +273,24 @@ describe("reconciling", () => {
     await process.stop();
   });
 
+  it.each([".kfs", ".index"])("serves nothing of a damaged %s object, and everything else", async (ending) => {
+    const { world, process } = await pendingWorld(() => {});
+    await process.createTopic("others");
+    await process.append("others", ["x"]);
+    await world.pass(3 * AGE_MS);
+    const key = (await keysOf(world, "orders/")).find((candidate) => candidate.endsWith(ending)) ?? "";
+    const bytes = await world.memoryStore.get(key, { signal });
+    bytes[20] = (bytes[20] ?? 0) ^ 1;
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    await world.memoryStore.put(key, [bytes], { ifAbsent: false, signal });
+    const read = process.partition("orders").read(0, { maxBytes: 100, atLeastOneBatch: true, signal });
+    await expect(world.complete(read)).rejects.toThrow("KAFKA_STORAGE_ERROR");
+    expect(await process.values("others")).toEqual(["0:x"]);
+    await process.append("orders", ["c"]);
+    expect(await process.values("orders", 2)).toEqual(["2:c"]);
+    await process.stop();
+  });
+
   it("gives a reader nothing rather than what comes next when the log start has just moved past him", async () => {
     const { world, process } = await pendingWorld(() => {});
     const log = process.partition("orders");
