@@ -122,6 +122,46 @@ describe("a reconciled log", () => {
     120_000,
   );
 
+  it("keeps a long list of segments through restarts, while it grows and is cut and merged", async () => {
+    const world = new LogWorld();
+    const settings = {
+      ...settingsWith({ groupBytes: 0, pendingBytes: 1, segmentBytes: 1_000, intervalMs: 50, mergedCountMin: 1e6 }),
+      checkpointIntervalMs: 500,
+    };
+    let process = await world.start(settings);
+    await process.createTopic("orders");
+    const expected: string[] = [];
+    const appendMore = async (count: number) => {
+      for (let n = 0; n < count; n++) {
+        const value = `v${expected.length}`;
+        expected.push(`${await process.append("orders", [value])}:${value}`);
+        await world.pass(60);
+      }
+      await world.pass(600);
+    };
+    const restart = async (others: Partial<LogSettings> = {}) => {
+      await process.crash();
+      process = await world.start({ ...settings, ...others });
+      const log = process.partition("orders");
+      expect(await process.values("orders", log.logStart)).toEqual(expected.slice(log.logStart));
+      return log.stored.segments.all.length;
+    };
+    await appendMore(30);
+    expect(await restart()).toBe(30);
+    await appendMore(5);
+    expect(await restart()).toBe(35);
+    await world.complete(process.partition("orders").moveLogStart(7));
+    await appendMore(1);
+    expect(await restart()).toBe(29);
+    expect(shardLogOf(process, "orders").dropped.size).toBe(14);
+    const merging = settingsWith({ groupBytes: 0, pendingBytes: 1, segmentBytes: 2_000, intervalMs: 50 });
+    await restart(merging);
+    await world.pass(10_000);
+    expect(await restart()).toBeLessThan(8);
+    expect(shardLogOf(process, "orders").dropped.size).toBeGreaterThan(14 + 2 * 20);
+    await process.stop();
+  });
+
   it("puts nothing any more once everything is reconciled, and needs none of the write-ahead objects", async () => {
     const world = new LogWorld();
     const settings = settingsWith({ groupBytes: 100 });
