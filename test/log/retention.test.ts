@@ -6,7 +6,7 @@ import { retentionOffset } from "../../src/log/retention.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
 const { signal } = new AbortController();
-const MINUTE_MS = 60_000;
+const SECOND_MS = 1_000;
 
 function stored(list: readonly (readonly [maxTimestampMs: number, bytes: number])[]) {
   const units = list.map(([maxTimestampMs, bytes], index) => {
@@ -58,32 +58,32 @@ async function topicWith(process: LogProcess, name: string, configs: Readonly<Re
 
 it("cuts segments and pending records by the topic's settings, through restarts, and only where the policy says so", async () => {
   const world = new LogWorld();
-  const reconcile = { ...embeddedLogSettings.reconcile, intervalMs: 1_000, pendingAgeMs: MINUTE_MS, groupBytes: 0 };
-  const settings = { reconcile, retentionIntervalMs: 5 * MINUTE_MS };
+  const reconcile = { ...embeddedLogSettings.reconcile, intervalMs: 200, pendingAgeMs: SECOND_MS, groupBytes: 0 };
+  const settings = { reconcile, retentionIntervalMs: 5 * SECOND_MS };
   let process = await world.start(settings);
-  await topicWith(process, "hour", { "retention.ms": String(60 * MINUTE_MS) });
+  await topicWith(process, "minute", { "retention.ms": String(60 * SECOND_MS) });
   await topicWith(process, "kept", { "retention.ms": "-1" });
-  await topicWith(process, "compact", { "retention.ms": "1000", "cleanup.policy": "compact" });
+  await topicWith(process, "compact", { "retention.ms": "100", "cleanup.policy": "compact" });
   await topicWith(process, "small", { "retention.bytes": "100" });
-  const names = ["hour", "kept", "compact", "small"];
+  const names = ["minute", "kept", "compact", "small"];
   const appendNow = async () => {
     for (const name of names) {
       await world.complete(process.partition(name).append(batchOf(["a"], {}, world.clock.wallMs())));
     }
   };
   await appendNow();
-  await world.pass(30 * MINUTE_MS);
+  await world.pass(30 * SECOND_MS);
   await appendNow();
-  await world.pass(10 * MINUTE_MS);
+  await world.pass(10 * SECOND_MS);
   expect(names.map((name) => process.partition(name).logStart)).toEqual([0, 0, 0, 1]);
-  await world.pass(27 * MINUTE_MS);
+  await world.pass(27 * SECOND_MS);
   expect(names.map((name) => process.partition(name).logStart)).toEqual([1, 0, 0, 1]);
   await process.crash();
   process = await world.start(settings);
   expect(names.map((name) => process.partition(name).logStart)).toEqual([1, 0, 0, 1]);
-  expect(process.partition("hour").stored.segments.all).toHaveLength(1);
-  await world.pass(60 * MINUTE_MS);
+  expect(process.partition("minute").stored.segments.all).toHaveLength(1);
+  await world.pass(60 * SECOND_MS);
   expect(names.map((name) => process.partition(name).logStart)).toEqual([2, 0, 0, 1]);
-  expect(process.partition("hour").highWatermark).toBe(2);
+  expect(process.partition("minute").highWatermark).toBe(2);
   await process.stop();
 });
