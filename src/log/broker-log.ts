@@ -253,11 +253,13 @@ export class BrokerLog {
   }
 
   #newKeeper(sessionLog: SessionLog, onLoaded: () => void): ShardKeeper {
-    const { feed, peers, objectKeys } = this.#parts;
+    const { feed, peers, objectKeys, settings } = this.#parts;
+    const { failedShardRetryMs } = settings;
     const load = (sessionId: string, objectKey: string, { signal }: { signal: AbortSignal }) =>
       loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal });
     const storeProbe = (signal: AbortSignal) => this.#storeProbe(signal);
-    return new ShardKeeper({ sessionLog, feed, peers, loadCheckpoint: load, storeProbe, onLoaded });
+    const parts = { sessionLog, feed, peers, loadCheckpoint: load, storeProbe, failedShardRetryMs, onLoaded };
+    return new ShardKeeper(parts);
   }
 
   #tellServing(): void {

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { SHARD_COUNT } from "../../src/cluster/placement.ts";
 import { Session } from "../../src/cluster/session.ts";
-import { claimShards } from "../../src/cluster/shards.ts";
+import { claimShards, readClaims } from "../../src/cluster/shards.ts";
 import { silentLog } from "../../src/host/log.ts";
 import { type ObjectStore, ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
@@ -18,7 +18,8 @@ async function brieflyOwnEverything(world: LogWorld): Promise<void> {
   const registration = { brokerId: 1, process: "99", ...address, version: "test" };
   const session = await Session.register(cluster, registration, { signal, life: life.signal, onBug: () => {} });
   const shards = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
-  await claimShards(session, { shards, loadCheckpoint: () => Promise.reject(new Error("none")), signal });
+  const { claims } = await readClaims(cluster, { signal });
+  await claimShards(session, { shards, claims, loadCheckpoint: () => Promise.reject(new Error("none")), signal });
   life.abort(new Error("crash"));
 }
 
