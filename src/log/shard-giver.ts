@@ -25,6 +25,11 @@ export interface ShardGiverComponents {
 
 /** Shards of a hand-over: what one transaction takes. */
 const BATCH_SHARDS = 30;
+/**
+ * Shards that stop together in a drain, for one checkpoint and a dozen transactions: so few that nobody waits for them
+ * for a second, and so many that a thousand take no more than a handful of checkpoints.
+ */
+const DRAIN_SHARDS = 340;
 /** Pause after a hand-over of shards with data: each makes clients look for a leader. */
 const HAND_OVER_PAUSE_MS = 2_000;
 /** How long a drain waits for the other brokers to see it. */
@@ -136,7 +141,8 @@ export class ShardGiver {
       if (!receiver || this.#pausedUntilMs.has(sessionId)) continue;
       const shardLogs = shards.flatMap((shard) => sessionLog.shard(shard) ?? []);
       const free = shardLogs.filter(costsNothing);
-      return { receiver, shardLogs: (free.length > 0 ? free : shardLogs).slice(0, BATCH_SHARDS) };
+      const count = this.#isDraining ? DRAIN_SHARDS : BATCH_SHARDS;
+      return { receiver, shardLogs: (free.length > 0 ? free : shardLogs).slice(0, count) };
     }
     return undefined;
   }

@@ -128,6 +128,7 @@ export class ClaimOracle {
       return `shard ${shard} left ${sessionId}/${epoch} without ${written.map(({ name }) => name).join()}`;
     });
     if (base || prev.length > 0) this.#ledger.count("hand-overs of failed shards");
+    if (base) this.#ledger.count("hand-overs of failed shards with a section");
   }
 
   #count(claim: ShardClaim, before: ShardClaim | undefined, how: { by: Term["by"]; last: Term | undefined }): void {

@@ -262,7 +262,13 @@ function withFailedShards(swarm: Swarm, random: SimRandom): Swarm {
   const failing = { ...storeRates.get, refused: random.between(0.05, 0.4) };
   return {
     ...swarm,
-    broker: { ...broker, readPatienceMs: random.pick([0, 0, 500]), failedShardRetryMs: random.pick([400, 3_000]) },
+    broker: {
+      ...broker,
+      readPatienceMs: random.pick([0, 0, 500]),
+      failedShardRetryMs: random.pick([400, 3_000, 6_000]),
+      // Sections in claims, so that there is something to be forgotten.
+      checkpointIntervalMs: random.pick([500, 1_500]),
+    },
     storeRates: { ...storeRates, get: failing },
   };
 }
