@@ -28,6 +28,7 @@ import type { SealedFlush } from "./seal.ts";
 import { SessionProof } from "./session-proof.ts";
 import { ShardLog } from "./shard-log.ts";
 import { Tail } from "./tail.ts";
+import { untilCommitted } from "./until-committed.ts";
 import type { WalReader } from "./wal-reader.ts";
 import type { WalWriter } from "./wal-writer.ts";
 
@@ -176,10 +177,7 @@ export class SessionLog {
     const isWanted = this.#shards.get(shard) === standing && (standing === shardLog || standing.status === "failed");
     if (!isWanted) return;
     this.#shards.set(shard, shardLog);
-    if (failure === undefined) {
-      shardLog.becomeReady();
-      return;
-    }
+    if (failure === undefined) return shardLog.becomeReady();
     // Also where an invariant broke: recovery changes nothing but the log it fills, which nobody will see.
     shardLog.fail();
     this.#parts.log.error("shard cannot be recovered", { shard, epoch: claim.claim.epoch, error: failure });
@@ -398,23 +396,4 @@ interface ShardLoad {
   readonly shardLog: ShardLog;
   /** Itself, or the failed one that is tried again. */
   readonly standing: ShardLog;
-}
-
-/** Resolves when nothing of the partition is sealed or waits to be. */
-function untilCommitted(partition: PartitionLog, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (how: () => void) => {
-      unsubscribe();
-      signal.removeEventListener("abort", onAbort);
-      how();
-    };
-    const onAbort = () => end(() => reject(signal.reason));
-    const look = () => {
-      if (!partition.hasUncommitted) end(resolve);
-    };
-    const unsubscribe = partition.subscribe(look);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-    look();
-  });
 }
