@@ -2,6 +2,7 @@
 // a simulation starts the same thing on virtual parts.
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { ImageBarrier } from "../cluster/image-barrier.ts";
+import { ImageCatchUp } from "../cluster/image-catch-up.ts";
 import { ImageFeed } from "../cluster/image-feed.ts";
 import { ClusterKeys } from "../cluster/keys.ts";
 import { PeerWatch } from "../cluster/peer-watch.ts";
@@ -179,6 +180,7 @@ export class Broker {
     const { clock, random, log, metrics } = this.#components;
     const { kafka, group, brokerId } = this.#settings;
     const shared = { clock, random, log, metrics, brokerId, brokerLog };
+    const catchUp = new ImageCatchUp(this.#cluster, feed);
     const topics = new Topics(this.#cluster, feed, this.#joinPeers(feed, process));
     const onBug = (error: unknown) => this.#onBug(error);
     const groups = new GroupCoordinator({ ...shared, settings: group, feed, topics, onBug });
@@ -188,6 +190,7 @@ export class Broker {
       settings: kafka,
       image: () => feed.current,
       topics,
+      catchUp,
       producerIds: new ProducerIds(this.#cluster, { signal: this.#tasks.signal }),
       groups,
       fetchSessions: new FetchSessions(this.#components, kafka),

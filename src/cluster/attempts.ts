@@ -2,6 +2,7 @@
 // repeated byte for byte, so that its else branch tells whether an earlier copy landed. Never gives up by itself: the
 // caller's signal decides how long an answer is waited for.
 import { DeadlineError, sleep, withDeadline } from "../host/clock.ts";
+import { OutageLog } from "../host/outage-log.ts";
 import { KvError, type Txn, type TxnResult } from "../kv/key-value-store.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 
@@ -29,6 +30,20 @@ export interface Attempt {
   readonly onFailure?: (error: unknown) => void;
 }
 
+/** What the log is told of calls without an answer: once for all that use the same components. */
+const outages = new WeakMap<ClusterComponents, OutageLog>();
+
+/** The one log of outages of a metadata store. */
+export function outageLogOf(components: ClusterComponents): OutageLog {
+  const known = outages.get(components);
+  if (known) return known;
+  const { log, clock } = components;
+  const began = "metadata call failed, trying again";
+  const made = new OutageLog({ log, clock, began, over: "the metadata store answers again" });
+  outages.set(components, made);
+  return made;
+}
+
 /** One call with a deadline of {@link CALL_TIMEOUT_MS}. */
 export function callOnce<T>(
   components: ClusterComponents,
@@ -50,12 +65,14 @@ export async function untilAnswered<T>(
   const { what, signal } = attempt;
   for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
     try {
-      return await callOnce(components, attempt, call);
+      const answer = await callOnce(components, attempt, call);
+      outageLogOf(components).answered();
+      return answer;
     } catch (error) {
       signal.throwIfAborted();
       if (!isTransient(error)) throw error;
       attempt.onFailure?.(error);
-      components.log.warn("metadata call failed, trying again", { what, error });
+      outageLogOf(components).failed(error, { what });
     }
     await sleep(components.clock, pauseMs * (0.5 + components.random.uniform() / 2), signal);
   }

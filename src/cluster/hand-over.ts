@@ -21,8 +21,14 @@ export interface SectionInForce {
 /** A shard to be given. */
 export interface GivenShard {
   readonly stored: StoredClaim;
-  /** Undefined for a shard that never held anything. */
+  /** Undefined for a shard that never held anything, or was never loaded. */
   readonly section: SectionInForce | undefined;
+  /**
+   * Whether the giver has loaded it under this claim. If not it has written nothing under the claim's epoch: appends and
+   * changes of the log start are refused until a shard is loaded. So no flush holds anything of that epoch, the term has
+   * nothing to replay, and what the claim says of all earlier ones is still the whole truth.
+   */
+  readonly isLoaded: boolean;
 }
 
 /**
@@ -77,9 +83,10 @@ function plannedClaim(shard: GivenShard, giver: SessionId, to: SessionId): Plann
   return { shard: number, modRevision, dead: undefined, claim: claimOf(shard, giver, to) };
 }
 
-function claimOf({ stored, section }: GivenShard, giver: SessionId, to: SessionId): ShardClaim {
+function claimOf({ stored, section, isLoaded }: GivenShard, giver: SessionId, to: SessionId): ShardClaim {
   const { claim } = stored;
   const next = { sessionId: to, epoch: claim.epoch + 1 };
+  if (!isLoaded) return { ...claim, ...next };
   if (!section) {
     invariant(!claim.base && claim.prev.length === 0, `shard ${stored.shard} is given without the section it needs`);
     return { ...next, base: undefined, prev: [] };

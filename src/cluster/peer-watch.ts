@@ -8,7 +8,7 @@ import type { ClusterComponents } from "./cluster-components.ts";
 import type { LiveSession, MetadataImage } from "./image.ts";
 import type { ImageFeed } from "./image-feed.ts";
 import { PeerError, type PeerLinks } from "./peers.ts";
-import { deleteSession } from "./session.ts";
+import { fenceSession } from "./session.ts";
 import type { SessionId } from "./session-id.ts";
 
 /** Neighbours that a broker watches: as many as may die at once without a gap. */
@@ -134,7 +134,7 @@ export class PeerWatch {
       await sleep(cluster.clock, verdict.pauseMs, signal);
     }
     cluster.log.warn("a peer refuses connections and is fenced", { broker: session.brokerId, session: sessionId });
-    await deleteSession(cluster, session, signal);
+    await fenceSession(cluster, session, signal);
   }
 
   async #probe(session: LiveSession, signal: AbortSignal): Promise<ProbeOutcome> {

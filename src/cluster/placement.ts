@@ -59,7 +59,22 @@ export function placement(brokerIds: readonly number[]): readonly (number | unde
   return placed.owners;
 }
 
+/** Broker ids whose weights are kept, 8 KiB each: more than a cluster has brokers. */
+const WEIGHED_BROKERS_MAX = 256;
+/** By broker id, the weights of all shards: hashed once, however often brokers come and go. */
+const weights = new Map<number, BigUint64Array>();
+
 function weightOf(brokerId: number, shard: number): bigint {
+  const known = weights.get(brokerId);
+  if (known) return known[shard] as bigint;
+  // A bounded memory of a pure function, as that of shards.
+  if (weights.size === WEIGHED_BROKERS_MAX) weights.clear();
+  const hashed = BigUint64Array.from({ length: SHARD_COUNT }, (_, each) => hashOf(brokerId, each));
+  weights.set(brokerId, hashed);
+  return hashed[shard] as bigint;
+}
+
+function hashOf(brokerId: number, shard: number): bigint {
   const input = Buffer.alloc(8);
   input.writeInt32BE(brokerId, 0);
   input.writeInt32BE(shard, 4);

@@ -6,7 +6,7 @@ import { sleep } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
 import { KvError, type LeaseId, type Revision, type Txn } from "../kv/key-value-store.ts";
-import { callOnce, isTransient, txnUntilAnswered, untilAnswered } from "./attempts.ts";
+import { callOnce, isTransient, outageLogOf, txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import { decodeHead, decodeSession, encodeHead, encodeSession, type SessionRecord } from "./keys.ts";
 import { newSessionId, type SessionId } from "./session-id.ts";
@@ -71,6 +71,7 @@ export class Session {
   readonly #life: AbortSignal;
   readonly #onBug: (error: Error) => void;
   readonly #controller = longLivedController();
+  #wasProvenAtEnd = true;
   readonly #tasks: TaskGroup;
   #resolveClosed: (end: SessionEnd) => void = () => {};
   /** Only grows. */
@@ -151,6 +152,11 @@ export class Session {
     return !this.signal.aborted && nowMs - this.#provenMs <= SESSION_TTL_MS / 2;
   }
 
+  /** Whether it was alive for certain shortly before it ended: it died of something else than a silent metadata store. */
+  get wasProvenAtEnd(): boolean {
+    return this.#wasProvenAtEnd;
+  }
+
   /** The last flush known to be committed, and the stored value that says so. */
   get head(): CommittedHead {
     return this.#head;
@@ -193,6 +199,7 @@ export class Session {
   }
 
   #end(reason: Error): void {
+    this.#wasProvenAtEnd = this.isProven();
     this.#controller.abort(reason);
     this.#tasks.abort(reason);
     void this.#close(reason).then((head) => this.#settle({ reason, head }));
@@ -236,7 +243,7 @@ export class Session {
   }
 
   async #keepAlive(signal: AbortSignal): Promise<void> {
-    const { clock, kv, log } = this.components;
+    const { clock, kv } = this.components;
     let pauseMs = KEEP_ALIVE_MS;
     for (;;) {
       await sleep(clock, pauseMs, signal);
@@ -247,6 +254,7 @@ export class Session {
           kv.keepAlive(this.leaseId, { signal: call }),
         );
         this.#provenMs = Math.max(this.#provenMs, sentMs);
+        outageLogOf(this.components).answered();
         pauseMs = KEEP_ALIVE_MS;
       } catch (error) {
         signal.throwIfAborted();
@@ -254,7 +262,7 @@ export class Session {
           this.die(new Error("the lease of the session has ended", { cause: error }));
           return;
         }
-        log.warn("keep-alive failed", { session: this.sessionId, error });
+        outageLogOf(this.components).failed(error, { what: "keep-alive" });
         pauseMs = KEEP_ALIVE_RETRY_MS;
       }
     }
@@ -277,7 +285,7 @@ export async function deleteSessions(
   for (const entry of entries) {
     if (isMeant(decodeSession(entry), entry.createRevision)) {
       const sessionId = keys.sessionOf(entry.key);
-      await deleteSession(components, { sessionId, createRevision: entry.createRevision }, signal);
+      await fenceSession(components, { sessionId, createRevision: entry.createRevision }, signal);
     }
   }
 }
@@ -300,19 +308,51 @@ export async function findRivalSession(
     .find((record) => record.brokerId === own.brokerId && record.process !== own.process);
 }
 
-/** Deletes one session, which fences it: nothing is written on its behalf any more. Repeating it does nothing. */
-export async function deleteSession(
+/**
+ * Fences a session: deletes its key, so that nothing is written on its behalf any more, then revokes its lease, so that
+ * its owner learns it from the next keep-alive rather than from a watch that may lag. Repeating it does nothing.
+ */
+export async function fenceSession(
+  components: ClusterComponents,
+  session: { readonly sessionId: SessionId; readonly createRevision: Revision },
+  signal: AbortSignal,
+): Promise<void> {
+  const lease = await deleteSession(components, session, signal);
+  if (lease === undefined) return;
+  try {
+    await callOnce(components, { what: "revocation of a lease", signal }, (call) =>
+      components.kv.revokeLease(lease, { signal: call }),
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    if (brokenInvariant(error)) throw error;
+    // It runs out by itself: the session is fenced already.
+    components.log.debug("the lease of a fenced session was not revoked", { session: session.sessionId, error });
+  }
+}
+
+/**
+ * Deletes the key of one session. Either outcome means that it is gone: an id is never used twice.
+ * @returns its lease; undefined when the key was gone before, or when it was deleted by a call that had no answer
+ */
+async function deleteSession(
   components: ClusterComponents,
   { sessionId, createRevision }: { readonly sessionId: SessionId; readonly createRevision: Revision },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<LeaseId | undefined> {
   const key = components.keys.session(sessionId);
-  // Either branch means that the key is gone: an id is never used twice.
-  await txnUntilAnswered(
+  const { succeeded, results } = await txnUntilAnswered(
     components,
     { what: "deletion of a session", signal },
-    { compare: [{ key, target: "create", equals: createRevision }], then: [{ type: "delete", key }] },
+    {
+      compare: [{ key, target: "create", equals: createRevision }],
+      then: [
+        { type: "get", key },
+        { type: "delete", key },
+      ],
+    },
   );
+  return succeeded ? results[0]?.lease : undefined;
 }
 
 async function attemptRegistration(

@@ -1,7 +1,6 @@
 // Ownership of shards: reading who owns what, claiming what nobody alive owns, and noting in a claim what the owner's
 // checkpoint made unnecessary. A claim compares everything it was derived from; what it lost is never fought for.
 // Refuses a shard whose last owner left no head: that is corruption, and 0 would lose records.
-import { brokenInvariant } from "../invariant.ts";
 import type { Revision } from "../kv/key-value-store.ts";
 import type { LeaderEpoch } from "../topic-partition.ts";
 import { untilAnswered } from "./attempts.ts";
@@ -9,6 +8,7 @@ import { type DeadSession, type PlannedClaim, writeClaims } from "./claim-txn.ts
 import type { ClusterComponents } from "./cluster-components.ts";
 import { readCheckpointPointer, readHead } from "./head.ts";
 import type { MetadataImage } from "./image.ts";
+import type { ImageFeed } from "./image-feed.ts";
 import { decodeClaim } from "./keys.ts";
 import { placement, SHARD_COUNT } from "./placement.ts";
 import type { Session } from "./session.ts";
@@ -49,12 +49,13 @@ export async function claimShards(
   session: Session,
   options: {
     readonly shards: readonly number[];
+    /** As {@link readClaims} gave them: what has changed since is lost. */
+    readonly claims: ReadonlyMap<number, StoredClaim>;
     readonly loadCheckpoint: LoadCheckpoint;
     readonly signal: AbortSignal;
   },
 ): Promise<ClaimResult> {
-  const { components } = session;
-  const { claims } = await readClaims(components, options);
+  const { claims } = options;
   const dead = await readDeadSessions(session, claims, options);
   const planned: PlannedClaim[] = [];
   const lost: number[] = [];
@@ -155,6 +156,17 @@ export function shardsToLoad(
   );
 }
 
+/** Until the image shows the newest of `claims`. Rejects with the signal's reason. */
+export async function awaitClaims(
+  feed: ImageFeed,
+  claims: Iterable<StoredClaim>,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  let newest = 0;
+  for (const { modRevision } of claims) newest = Math.max(newest, modRevision);
+  if (newest > 0) await feed.waitFor("claims", newest, { signal });
+}
+
 /** Every session that a wanted shard names and that has no key: first seen absent, then its head and pointer read. */
 async function readDeadSessions(
   session: Session,
@@ -195,7 +207,6 @@ async function readDeadSession(
     return { sessionId, head, checkpoint: await options.loadCheckpoint(sessionId, objectKey, options) };
   } catch (error) {
     options.signal.throwIfAborted();
-    if (brokenInvariant(error)) throw error;
     return new Error(`checkpoint ${objectKey} of session ${sessionId} cannot be read`, { cause: error });
   }
 }

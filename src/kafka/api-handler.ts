@@ -2,6 +2,7 @@
 // of the broker it may use. A handler refuses by answering with a code; it never touches sockets or frames.
 import type { ApiMessages } from "../../generated/kafka/api-table.ts";
 import type { MetadataImage } from "../cluster/image.ts";
+import type { ImageCatchUp } from "../cluster/image-catch-up.ts";
 import type { ProducerIds } from "../cluster/producer-ids.ts";
 import type { Topics } from "../cluster/topics.ts";
 import type { GroupCoordinator } from "../group/group-coordinator.ts";
@@ -69,6 +70,8 @@ export interface BrokerServices {
   /** The newest view of topics, brokers and owners. Immutable; take it once per request. */
   image(): MetadataImage;
   readonly topics: Topics;
+  /** What stands between a view that lags and an answer that denies a topic. */
+  readonly catchUp: ImageCatchUp;
   readonly producerIds: ProducerIds;
   readonly brokerLog: BrokerLog;
   readonly groups: GroupCoordinator;
@@ -83,6 +86,11 @@ export interface ApiHandler<K extends ApiKey> {
   /** The lowest and highest version served and advertised, both within the union of `schemas`. */
   readonly minVersion: number;
   readonly maxVersion: number;
+  /**
+   * Whether `image` has every topic that the request names. Where it has not, {@link respond} is called only after the
+   * image has caught up: a topic that was just created must not be denied. Without it nothing is waited for.
+   */
+  knowsTopics?(request: RequestOf<K>, image: MetadataImage): boolean;
   /**
    * Answers a request; null sends no frame at all (Produce with acks 0). Called in arrival order of the connection's
    * requests and never waiting for an earlier one: whatever must happen in arrival order happens before the first await.

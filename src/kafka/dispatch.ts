@@ -2,6 +2,7 @@
 // for: an unknown API key, a version that is not served (ApiVersions excepted), a request that cannot be read.
 import { type ApiEntry, apiTable } from "../../generated/kafka/api-table.ts";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import type { MetadataImage } from "../cluster/image.ts";
 import type { Counter } from "../host/metrics.ts";
 import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
@@ -81,11 +82,25 @@ export class Dispatcher {
     let response: Promise<ResponseOf<ApiKey> | null>;
     try {
       this.#checkClientId(context.clientId);
-      response = Promise.resolve(route.handler.respond(request, context, this.#broker));
+      response = this.#knowsTopics(started, this.#broker.image())
+        ? Promise.resolve(route.handler.respond(request, context, this.#broker))
+        : this.#respondLater(started);
     } catch (error) {
       response = Promise.reject(error);
     }
     return response.then(encode, refuse);
+  }
+
+  #knowsTopics({ route, request }: StartedRequest, image: MetadataImage): boolean {
+    return route.handler.knowsTopics?.(request, image) ?? true;
+  }
+
+  /** Requests of one connection that name the same unknown topic wait for the same moment, and go on in order. */
+  async #respondLater(started: StartedRequest): Promise<ResponseOf<ApiKey> | null> {
+    const { route, context, request } = started;
+    const { catchUp } = this.#broker;
+    await catchUp.topics((image) => this.#knowsTopics(started, image), { signal: context.signal });
+    return route.handler.respond(request, context, this.#broker);
   }
 
   #read(frame: Uint8Array, peer: Peer): "unknown ApiVersions version" | StartedRequest {

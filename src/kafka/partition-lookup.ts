@@ -7,7 +7,7 @@ import type { Topic } from "../cluster/topic.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { BrokerLog } from "../log/broker-log.ts";
 import type { PartitionLog } from "../log/partition-log.ts";
-import type { TopicId } from "../topic-partition.ts";
+import { type TopicId, ZERO_TOPIC_ID } from "../topic-partition.ts";
 
 /** How a request names a topic: by id from some version on, by name before. */
 export type TopicName = { readonly name: string } | { readonly topicId: TopicId };
@@ -18,6 +18,15 @@ export function findTopic(image: MetadataImage, named: TopicName): Topic {
   if (topic) return topic;
   if ("name" in named) throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic "${named.name}"`);
   throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_ID, `there is no topic with id ${named.topicId}`);
+}
+
+/**
+ * Whether the image has a topic as a request names it: by id where there is one, else by name. A row that names nothing
+ * lacks nothing.
+ */
+export function hasTopic(image: MetadataImage, name: string | null, topicId: TopicId = ZERO_TOPIC_ID): boolean {
+  if (topicId !== ZERO_TOPIC_ID) return image.topicById(topicId) !== undefined;
+  return name === null || name === "" || image.topic(name) !== undefined;
 }
 
 /** The log of a partition led here. @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR */

@@ -13,6 +13,7 @@ import {
   type KeyValueStore,
   type KvCallOptions,
   KvError,
+  type KvRangeOptions,
   type LeaseId,
   type RangeResult,
   type Revision,
@@ -77,7 +78,8 @@ export class EtcdKeyValueStore implements KeyValueStore {
     return { revision: toRevision(header.revision), entry: kvs[0] && toKeyValue(kvs[0]) };
   }
 
-  async range(prefix: string, { signal }: KvCallOptions): Promise<RangeResult> {
+  async range(prefix: string, { signal, isNewestOnly }: KvRangeOptions): Promise<RangeResult> {
+    if (isNewestOnly) return this.#newestOf(prefix, signal);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#rangeAtOneRevision(prefix, signal);
@@ -87,6 +89,13 @@ export class EtcdKeyValueStore implements KeyValueStore {
         throw new KvError("unavailable", `${error.message}, ${attempt} times in a row`, { cause: error });
       }
     }
+  }
+
+  async #newestOf(prefix: string, signal: AbortSignal): Promise<RangeResult> {
+    const request = { ...keyRange(prefix), limit: 1, sort_target: "Mod", sort_order: "Descend" } as const;
+    const send = ({ kv }: EtcdEndpoint) => kv.range(request);
+    const { header, kvs } = await this.#call({ what: `the newest of ${prefix}`, signal, send });
+    return { revision: toRevision(header.revision), entries: kvs.map(toKeyValue) };
   }
 
   async txn(txn: Txn, { signal }: KvCallOptions): Promise<TxnResult> {

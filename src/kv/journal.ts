@@ -18,6 +18,7 @@ import {
   type KeyValueStore,
   type KvCallOptions,
   KvError,
+  type KvRangeOptions,
   type LeaseId,
   type RangeResult,
   type Revision,
@@ -127,9 +128,9 @@ export class JournalKeyValueStore implements KeyValueStore {
     return result;
   }
 
-  async range(prefix: string, { signal }: KvCallOptions): Promise<RangeResult> {
+  async range(prefix: string, { signal, isNewestOnly }: KvRangeOptions): Promise<RangeResult> {
     await this.#admit(signal, "a range");
-    const result = { revision: this.#store.revision, entries: this.#store.range(prefix) };
+    const result = { revision: this.#store.revision, entries: this.#store.range(prefix, isNewestOnly) };
     await this.#durable(result.revision, signal);
     return result;
   }

@@ -87,11 +87,17 @@ export interface KvCallOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a range is asked for besides its prefix. */
+export interface KvRangeOptions extends KvCallOptions {
+  /** Only the entry that changed last, if there is any: what is newer than a view is told by one of them. */
+  readonly isNewestOnly?: boolean;
+}
+
 /** The store. Reads are linearizable. */
 export interface KeyValueStore {
   get(key: string, options: KvCallOptions): Promise<{ revision: Revision; entry: KeyValue | undefined }>;
   /** Every key that begins with `prefix`. */
-  range(prefix: string, options: KvCallOptions): Promise<RangeResult>;
+  range(prefix: string, options: KvRangeOptions): Promise<RangeResult>;
   txn(txn: Txn, options: KvCallOptions): Promise<TxnResult>;
   /**
    * Changes of keys that begin with `prefix`, from `fromRevision` on, in order, each once. Throws a `compacted` error

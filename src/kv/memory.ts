@@ -6,6 +6,7 @@ import {
   type KeyValueStore,
   type KvCallOptions,
   KvError,
+  type KvRangeOptions,
   type LeaseId,
   type RangeResult,
   type Revision,
@@ -37,9 +38,9 @@ export class MemoryKeyValueStore implements KeyValueStore {
     return { revision: this.#store.revision, entry: this.#store.get(key) };
   }
 
-  async range(prefix: string, { signal }: KvCallOptions): Promise<RangeResult> {
+  async range(prefix: string, { signal, isNewestOnly }: KvRangeOptions): Promise<RangeResult> {
     this.#admit(signal, "a range");
-    return { revision: this.#store.revision, entries: this.#store.range(prefix) };
+    return { revision: this.#store.revision, entries: this.#store.range(prefix, isNewestOnly) };
   }
 
   async txn(txn: Txn, { signal }: KvCallOptions): Promise<TxnResult> {

@@ -62,9 +62,11 @@ export class RevisionedStore {
     return entry && copyEntry(entry);
   }
 
-  /** Every entry below `prefix`, ascending, as copies. */
-  range(prefix: string): KeyValue[] {
-    return this.#keyspace.range(prefix).map(copyEntry);
+  /** Every entry below `prefix`, ascending, as copies; or the one of them that changed last. */
+  range(prefix: string, isNewestOnly = false): KeyValue[] {
+    const entries = this.#keyspace.range(prefix);
+    if (!isNewestOnly || entries.length === 0) return entries.map(copyEntry);
+    return [copyEntry(entries.reduce((newest, entry) => (entry.modRevision > newest.modRevision ? entry : newest)))];
   }
 
   /** @throws KvError `lease-not-found` before anything is changed, `too-large` */

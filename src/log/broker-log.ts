@@ -46,12 +46,24 @@ export interface BrokerLogComponents {
 /** Longest pause before a broker whose session died registers again, in milliseconds. */
 const REGISTER_BACKOFF_MS_MAX = 5_000;
 const REGISTER_BACKOFF_MS_FIRST = 50;
+/**
+ * After a loss of the metadata store every session of a cluster ends at its return: this spreads their registrations, in
+ * milliseconds. It is short beside the outage, and a broker that is alone has nobody to make room for.
+ */
+const REJOIN_SPREAD_MS = 1_000;
 /** How long a stop waits for its last flush and checkpoint: nobody is answered any more, the next start is faster. */
 const LAST_STEPS_MS = 8_000;
 /** How long it waits for the end of its session to be known: one call and another try. */
 const DEREGISTRATION_MS = 4_000;
 /** How often a deleted topic with batches under way is looked at again. */
 const DELETED_TOPIC_RETRY_MS = 100;
+
+/** How a session went. */
+interface SessionLife {
+  readonly served: boolean;
+  /** Whether the metadata store did not answer any more before it ended, and others of the cluster saw that too. */
+  readonly hasLostStore: boolean;
+}
 
 /** Another process has registered under this one's broker id. The message is one line for the operator. */
 export class ReplacedError extends Error {
@@ -155,12 +167,14 @@ export class BrokerLog {
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const served = await this.#runSession(signal);
+      const { served, hasLostStore } = await this.#runSession(signal);
       if (!signal.aborted && this.#sessionCount > 0) await this.#endIfReplaced(signal);
       if (signal.aborted) return;
       failures = served ? 0 : failures + 1;
       const backoffMs = Math.min(REGISTER_BACKOFF_MS_MAX, REGISTER_BACKOFF_MS_FIRST * 2 ** failures);
-      await sleep(this.#clock, backoffMs * (0.5 + this.#parts.cluster.random.uniform()), signal).catch(() => {});
+      const { random } = this.#parts.cluster;
+      const spreadMs = hasLostStore ? REJOIN_SPREAD_MS * random.uniform() : 0;
+      await sleep(this.#clock, spreadMs + backoffMs * (0.5 + random.uniform()), signal).catch(() => {});
     }
   }
 
@@ -178,8 +192,8 @@ export class BrokerLog {
     if (rival) throw new ReplacedError(registration, rival);
   }
 
-  /** One session from its registration to its end; whether it came to serve. */
-  async #runSession(signal: AbortSignal): Promise<boolean> {
+  /** One session from its registration to its end; how that was. */
+  async #runSession(signal: AbortSignal): Promise<SessionLife> {
     const { cluster, registration, onBug } = this.#parts;
     const { log } = cluster;
     let sessionLog: SessionLog;
@@ -192,9 +206,10 @@ export class BrokerLog {
     } catch (error) {
       if (brokenInvariant(error)) throw error;
       if (!signal.aborted) log.warn("no session could be registered", { error });
-      return false;
+      return { served: false, hasLostStore: false };
     }
     const served = await this.#serve(sessionLog, signal);
+    const hasLostStore = !sessionLog.session.wasProvenAtEnd && this.#hasNeighbours(sessionLog.session);
     this.#serving = null;
     await this.#settle(sessionLog, signal);
     const bug = brokenInvariant(sessionLog.session.signal.reason);
@@ -203,7 +218,12 @@ export class BrokerLog {
       session: sessionLog.session.sessionId,
       reason: String(sessionLog.session.signal.reason),
     });
-    return served;
+    return { served, hasLostStore };
+  }
+
+  /** Whether shards belong to others: their sessions may be gone, what they owned is not. */
+  #hasNeighbours({ sessionId }: Session): boolean {
+    return [...this.#parts.feed.current.claims()].some(({ claim }) => claim.sessionId !== sessionId);
   }
 
   #storeProbe(signal: AbortSignal): StoreProbe {
@@ -253,11 +273,13 @@ export class BrokerLog {
   }
 
   #newKeeper(sessionLog: SessionLog, onLoaded: () => void): ShardKeeper {
-    const { feed, peers, objectKeys } = this.#parts;
+    const { feed, peers, objectKeys, settings } = this.#parts;
+    const { failedShardRetryMs } = settings;
     const load = (sessionId: string, objectKey: string, { signal }: { signal: AbortSignal }) =>
       loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal });
     const storeProbe = (signal: AbortSignal) => this.#storeProbe(signal);
-    return new ShardKeeper({ sessionLog, feed, peers, loadCheckpoint: load, storeProbe, onLoaded });
+    const parts = { sessionLog, feed, peers, loadCheckpoint: load, storeProbe, failedShardRetryMs, onLoaded };
+    return new ShardKeeper(parts);
   }
 
   #tellServing(): void {

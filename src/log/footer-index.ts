@@ -17,15 +17,16 @@ export type ReadFooter = (flush: number) => Promise<WalFooter>;
 /** Footers read at the same time. */
 const READS_IN_PARALLEL = 16;
 
-/** Footers of one session. Grows to the ranges asked for; bounded by how many flushes a checkpoint may lag behind. */
+/**
+ * Footers of one session. Grows to the flushes asked for; bounded by how many flushes a checkpoint may lag behind. Who
+ * asks waits for the footers in his range and for no other: one that cannot be read holds up nobody who needs it not.
+ */
 export class FooterIndex {
   readonly #read: ReadFooter;
-  readonly #footers = new Map<number, ShardFooter[]>();
-  /** The range held so far; empty while first > last. */
-  #first = 1;
-  #last = 0;
-  /** Loads one after another, so that none is done twice. */
-  #loading: Promise<void> = Promise.resolve();
+  /** Of each flush that was read, its parts by shard. */
+  readonly #footers = new Map<number, Map<number, ShardFooter>>();
+  /** Reads under way: none is done twice, and none that failed is remembered. */
+  readonly #reading = new Map<number, Promise<void>>();
 
   constructor(read: ReadFooter) {
     this.#read = read;
@@ -33,46 +34,29 @@ export class FooterIndex {
 
   /** What flushes `from` to `to` say about a shard, ascending. */
   async of(shard: number, from: number, to: number): Promise<readonly ShardFooter[]> {
-    if (from > to) return [];
-    const loading = this.#loading.then(() => this.#ensure(from, to));
-    this.#loading = loading.catch(() => {});
-    await loading;
-    const footers = this.#footers.get(shard) ?? [];
-    return footers.filter((footer) => footer.flush >= from && footer.flush <= to);
-  }
-
-  async #ensure(from: number, to: number): Promise<void> {
-    if (this.#first > this.#last) {
-      await this.#load(from, to);
-      this.#first = from;
-      this.#last = to;
-      return;
-    }
-    if (from < this.#first) {
-      await this.#load(from, this.#first - 1);
-      this.#first = from;
-    }
-    if (to > this.#last) {
-      await this.#load(this.#last + 1, to);
-      this.#last = to;
-    }
-  }
-
-  async #load(from: number, to: number): Promise<void> {
-    const loaded: (readonly [number, ShardFooter])[] = [];
     for (let first = from; first <= to; first += READS_IN_PARALLEL) {
-      const count = Math.min(READS_IN_PARALLEL, to - first + 1);
-      const flushes = Array.from({ length: count }, (_, index) => first + index);
-      const footers = await Promise.all(flushes.map((flush) => this.#read(flush)));
-      for (const [index, footer] of footers.entries()) loaded.push(...splitByShard(first + index, footer));
+      const reads: Promise<void>[] = [];
+      for (let flush = first; flush <= Math.min(to, first + READS_IN_PARALLEL - 1); flush++) {
+        if (!this.#footers.has(flush)) reads.push(this.#load(flush));
+      }
+      if (reads.length > 0) await Promise.all(reads);
     }
-    // Only now, so that a failed read leaves nothing half done.
-    for (const [shard, footer] of loaded) {
-      const known = this.#footers.get(shard);
-      if (known) known.push(footer);
-      else this.#footers.set(shard, [footer]);
+    const found: ShardFooter[] = [];
+    for (let flush = from; flush <= to; flush++) {
+      const part = this.#footers.get(flush)?.get(shard);
+      if (part) found.push(part);
     }
-    for (const footers of this.#footers.values()) footers.sort((a, b) => a.flush - b.flush);
+    return found;
+  }
+
+  #load(flush: number): Promise<void> {
+    const known = this.#reading.get(flush);
+    if (known) return known;
+    const reading = this.#read(flush)
+      .then((footer) => void this.#footers.set(flush, splitByShard(flush, footer)))
+      .finally(() => this.#reading.delete(flush));
+    this.#reading.set(flush, reading);
+    return reading;
   }
 }
 

@@ -20,6 +20,13 @@ export interface LogSettings {
   /** Flushes sealed and not yet committed. */
   readonly flushesInFlightMax: number;
   readonly storeAttemptTimeoutMs: number;
+  /**
+   * How long recovery tries to read one object. More than a broker that has lost the whole store needs to find out: that
+   * one ends its session, so that another claims its shards.
+   */
+  readonly readPatienceMs: number;
+  /** Pause before a shard that could not be recovered or claimed is tried again. */
+  readonly failedShardRetryMs: number;
   /** After this the session dies: what it could not write it gives up for good. */
   readonly putTimeoutMs: number;
   /** After this without an answer to a head transaction the session dies. */
@@ -52,6 +59,8 @@ export const embeddedLogSettings: LogSettings = {
   lingerMaxMs: 250,
   flushesInFlightMax: 8,
   storeAttemptTimeoutMs: 10_000,
+  readPatienceMs: 60_000,
+  failedShardRetryMs: 60_000,
   putTimeoutMs: 30_000,
   headTimeoutMs: 30_000,
   unknownOutcomeMs: 10_000,

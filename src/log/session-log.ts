@@ -11,7 +11,7 @@ import { type Clock, sleep } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { TaskGroup } from "../host/tasks.ts";
-import { brokenInvariant, invariant } from "../invariant.ts";
+import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
@@ -22,11 +22,13 @@ import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
 import { type ReconcileCounters, Reconciler } from "./reconcile.ts";
 import { Recovery, type TopicFacts } from "./recovery.ts";
+import { inPlaces } from "./recovery-places.ts";
 import { runRetention } from "./retention.ts";
 import type { SealedFlush } from "./seal.ts";
 import { SessionProof } from "./session-proof.ts";
 import { ShardLog } from "./shard-log.ts";
 import { Tail } from "./tail.ts";
+import { untilCommitted } from "./until-committed.ts";
 import type { WalReader } from "./wal-reader.ts";
 import type { WalWriter } from "./wal-writer.ts";
 
@@ -47,8 +49,6 @@ export interface SessionLogComponents {
   readonly readTopicFacts: (signal: AbortSignal) => Promise<TopicFacts>;
 }
 
-/** Shards recovered at the same time. */
-const SHARDS_IN_PARALLEL = 8;
 /** How often idle producers are looked for. */
 const EXPIRY_INTERVAL_MS = 600_000;
 
@@ -130,29 +130,31 @@ export class SessionLog {
   }
 
   /**
-   * Recovers claimed shards; a log that an earlier claim left is replaced. Resolves when each is ready or failed; rejects
-   * when `signal` aborts, which it does with the session at the latest.
+   * Recovers claimed shards; a log that an earlier claim left is replaced. Calls `onLoaded` for each that is ready or
+   * failed, and resolves when all are; rejects when `signal` aborts, which it does with the session at the latest.
    */
-  async load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
-    const waiting: ShardLog[] = [];
-    for (const claim of claims) {
-      const shardLog = new ShardLog(claim, () => this.#noteChange());
-      const before = this.#shards.get(claim.shard);
-      const isNew = !before || before.status === "failed" || before.claim.claim.epoch < claim.claim.epoch;
-      invariant(isNew, `shard ${claim.shard} is loaded twice under epoch ${claim.claim.epoch}`);
-      // A failed one stays what it is for clients until it is readable.
-      if (before?.status !== "failed") this.#shards.set(claim.shard, shardLog);
-      before?.wake();
-      waiting.push(shardLog);
-    }
+  async load(
+    claims: readonly StoredClaim[],
+    { onLoaded, signal }: { readonly onLoaded: () => void; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const loads = claims.map((claim) => this.#beginLoad(claim));
     const recovery = await this.#newRecovery(signal);
-    const worker = async () => {
-      for (let shardLog = waiting.pop(); shardLog; shardLog = waiting.pop()) {
-        await this.session.watched(this.#load(shardLog, recovery, signal));
-      }
-    };
-    await Promise.all(Array.from({ length: SHARDS_IN_PARALLEL }, worker));
+    await inPlaces(this.#parts.clock, loads, (load) =>
+      this.session.watched(this.#load(load, recovery, signal)).then(onLoaded),
+    );
     if (claims.some(({ claim }) => claim.base !== undefined || claim.prev.length > 0)) this.#noteChange();
+  }
+
+  #beginLoad(claim: StoredClaim): ShardLoad {
+    const shardLog = new ShardLog(claim, () => this.#noteChange());
+    const before = this.#shards.get(claim.shard);
+    const isNew = !before || before.status === "failed" || before.claim.claim.epoch < claim.claim.epoch;
+    invariant(isNew, `shard ${claim.shard} is loaded twice under epoch ${claim.claim.epoch}`);
+    before?.wake();
+    // A failed one stays what it is for clients until it is readable.
+    if (before?.status === "failed") return { shardLog, standing: before };
+    this.#shards.set(claim.shard, shardLog);
+    return { shardLog, standing: shardLog };
   }
 
   /** Knows the topics as of now: what was deleted since the claims must not come back. */
@@ -161,18 +163,24 @@ export class SessionLog {
     return new Recovery({ wal: walReader, objectKeys, clock, topics: await readTopicFacts(signal), signal });
   }
 
-  async #load(shardLog: ShardLog, recovery: Recovery, signal: AbortSignal): Promise<void> {
-    const { log } = this.#parts;
+  async #load({ shardLog, standing }: ShardLoad, recovery: Recovery, signal: AbortSignal): Promise<void> {
+    const { shard, claim } = shardLog;
+    let failure: unknown;
     try {
       await recovery.recover(shardLog, this.#termOf(shardLog));
       signal.throwIfAborted();
-      shardLog.status = "ready";
     } catch (error) {
-      if (signal.aborted || brokenInvariant(error)) throw error;
-      shardLog.status = "failed";
-      log.error("shard cannot be recovered", { shard: shardLog.shard, epoch: shardLog.claim.claim.epoch, error });
+      if (signal.aborted) throw error;
+      failure = error;
     }
-    this.#shards.set(shardLog.shard, shardLog);
+    // A failed one that was tried again may have been given away meanwhile.
+    const isWanted = this.#shards.get(shard) === standing && (standing === shardLog || standing.status === "failed");
+    if (!isWanted) return;
+    this.#shards.set(shard, shardLog);
+    if (failure === undefined) return shardLog.becomeReady();
+    // Also where an invariant broke: recovery changes nothing but the log it fills, which nobody will see.
+    shardLog.fail();
+    this.#parts.log.error("shard cannot be recovered", { shard, epoch: claim.claim.epoch, error: failure });
   }
 
   /** A shard of this session. */
@@ -182,12 +190,13 @@ export class SessionLog {
 
   /**
    * Prepares shards for another owner: they take no appends from here on. Resolves when everything of them is committed
-   * and in a checkpoint in force, with what the receiver starts from.
+   * and in a checkpoint in force, with what the receiver starts from. What failed has nothing to be prepared.
    */
   async prepareToGive(shardLogs: readonly ShardLog[], signal: AbortSignal): Promise<GivenShard[]> {
     for (const shardLog of shardLogs) {
-      invariant(shardLog.status === "ready", `shard ${shardLog.shard} is ${shardLog.status} and cannot be given`);
-      shardLog.status = "leaving";
+      const { shard, status } = shardLog;
+      invariant(status === "ready" || status === "failed", `shard ${shard} is ${status} and cannot be given`);
+      shardLog.status = shardLog.isLoaded ? "leaving" : "offered";
     }
     const hasUncommitted = (shardLog: ShardLog) => [...shardLog.partitions.values()].some((log) => log.hasUncommitted);
     if (shardLogs.some(hasUncommitted)) this.#flusher.hurry();
@@ -197,7 +206,8 @@ export class SessionLog {
     // A checkpoint in force may still be rewriting these claims; from the next one on they are left alone.
     await this.#checkpointing;
     signal.throwIfAborted();
-    const isMissing = (shardLog: ShardLog) => !shardLog.isEmpty && !this.#checkpointer.sectionInForce(shardLog);
+    const hasSection = (shardLog: ShardLog) => shardLog.isLoaded && !shardLog.isEmpty;
+    const isMissing = (shardLog: ShardLog) => hasSection(shardLog) && !this.#checkpointer.sectionInForce(shardLog);
     // A checkpoint under way may have been taken before the last commit; the one after it was not.
     while (shardLogs.some(isMissing)) {
       this.#hasChanged = true;
@@ -207,7 +217,8 @@ export class SessionLog {
     }
     return shardLogs.map((shardLog) => ({
       stored: shardLog.claim,
-      section: shardLog.isEmpty ? undefined : this.#checkpointer.sectionInForce(shardLog),
+      section: hasSection(shardLog) ? this.#checkpointer.sectionInForce(shardLog) : undefined,
+      isLoaded: shardLog.isLoaded,
     }));
   }
 
@@ -380,21 +391,9 @@ export class SessionLog {
   }
 }
 
-/** Resolves when nothing of the partition is sealed or waits to be. */
-function untilCommitted(partition: PartitionLog, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (how: () => void) => {
-      unsubscribe();
-      signal.removeEventListener("abort", onAbort);
-      how();
-    };
-    const onAbort = () => end(() => reject(signal.reason));
-    const look = () => {
-      if (!partition.hasUncommitted) end(resolve);
-    };
-    const unsubscribe = partition.subscribe(look);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-    look();
-  });
+/** A shard that is being recovered, and what stands for it until it is. */
+interface ShardLoad {
+  readonly shardLog: ShardLog;
+  /** Itself, or the failed one that is tried again. */
+  readonly standing: ShardLog;
 }

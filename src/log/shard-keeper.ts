@@ -1,22 +1,21 @@
 // Keeps the shards of one session as the cluster has them: claims what falls to this broker, loads what names the session,
-// gives away what another broker should own, and ends the session when somebody owns what it never gave. Looks at
-// everything after each change of the image; no step depends on having seen the one before.
-import { handOver, takeBack } from "../cluster/hand-over.ts";
-import type { LiveSession, MetadataImage } from "../cluster/image.ts";
+// and ends the session when somebody owns what it never gave. Looks at everything after each change of the image; no step
+// depends on having seen the one before, and no shard waits for another one's objects.
+import type { MetadataImage } from "../cluster/image.ts";
 import type { ImageFeed } from "../cluster/image-feed.ts";
-import { PeerError, type Peers } from "../cluster/peers.ts";
+import type { Peers } from "../cluster/peers.ts";
 import { placement } from "../cluster/placement.ts";
 import type { Session } from "../cluster/session.ts";
-import type { SessionId } from "../cluster/session-id.ts";
 import type { LoadCheckpoint, StoredClaim } from "../cluster/shard-claim.ts";
-import { claimableShards, claimShards, misplacedShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
+import { awaitClaims, claimableShards, claimShards, readClaims, shardsToLoad } from "../cluster/shards.ts";
 import { Bell } from "../host/bell.ts";
-import { type Clock, DeadlineError, sleep, withDeadline } from "../host/clock.ts";
+import type { Clock } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import type { LeaderEpoch } from "../topic-partition.ts";
 import type { SessionLog } from "./session-log.ts";
+import { ShardGiver } from "./shard-giver.ts";
 import type { ShardLog } from "./shard-log.ts";
-import { type StoreProbe, untilStoreIsLost } from "./store-probe.ts";
+import { type StoreProbe, StoreWatch } from "./store-probe.ts";
 
 /** Parts of a {@link ShardKeeper}. */
 export interface ShardKeeperComponents {
@@ -27,20 +26,16 @@ export interface ShardKeeperComponents {
   readonly loadCheckpoint: LoadCheckpoint;
   /** What tells whether the object store is in reach. */
   readonly storeProbe: (signal: AbortSignal) => StoreProbe;
+  /** Pause before a refused or unreadable shard is looked at again. */
+  readonly failedShardRetryMs: number;
   /** Called when shards were loaded: coordinators then load what they lead. */
   readonly onLoaded: () => void;
 }
 
-/** Shards of one hand-over: what one transaction takes. */
-const BATCH_SHARDS = 30;
-/** Pause after a hand-over of shards with data: each makes clients look for a leader. */
-const HAND_OVER_PAUSE_MS = 2_000;
-/** Pause before a refused or unreadable shard is looked at again. */
-const FAILED_SHARD_RETRY_MS = 60_000;
-/** How long a drain waits for the other brokers to see it. */
-const DRAIN_NOTICE_MS = 2_000;
-/** How long nothing is offered to a receiver that did not answer; the others get theirs meanwhile. */
-const RECEIVER_PAUSE_MS = 1_000;
+/** How long a start waits for what it claims at once, so that the first clients of a small broker meet no refusal. */
+const FIRST_LOADS_MS = 500;
+/** Shards that are loaded within so long are told of together. */
+const LOADED_NOTICE_MS = 20;
 
 /** The shards of one session. */
 export class ShardKeeper {
@@ -48,27 +43,40 @@ export class ShardKeeper {
   readonly #session: Session;
   readonly #clock: Clock;
   readonly #tasks: TaskGroup;
-  readonly #claimsBell: Bell;
-  readonly #givingBell: Bell;
+  readonly #bell: Bell;
+  readonly #giver: ShardGiver;
+  readonly #storeWatch: StoreWatch;
   /** Of each shard the last epoch that was loaded or given away: one load per session and epoch. */
   readonly #epochs = new Map<number, LeaderEpoch>();
   /** Shards whose last owner left something unreadable: nobody may claim them before it is mended. */
   readonly #refused = new Set<number>();
+  /** Shards of claims under way. */
+  readonly #claiming = new Set<number>();
+  #loadsUnderWay = 0;
   #isSettled = false;
   #isRetrying = false;
-  #isDraining = false;
-  /** Receivers that did not answer, and until when nothing is offered to them. */
-  readonly #pausedUntilMs = new Map<SessionId, number>();
-  #onDrained: (() => void) | null = null;
+  /** Ends the present notice of loaded shards; null while none is due. */
+  #cancelNotice: (() => void) | null = null;
+  #onQuiet: (() => void) | null = null;
 
   constructor(components: ShardKeeperComponents) {
-    const { session } = components.sessionLog;
+    const { sessionLog, feed, peers, storeProbe } = components;
+    const { session } = sessionLog;
     const { clock, log } = session.components;
     this.#parts = components;
     this.#session = session;
     this.#clock = clock;
-    this.#claimsBell = new Bell(clock);
-    this.#givingBell = new Bell(clock);
+    this.#bell = new Bell(clock);
+    this.#giver = new ShardGiver({
+      sessionLog,
+      feed,
+      peers,
+      onGiven: ({ shard, claim }) => this.#noteEpoch(shard, claim.epoch),
+    });
+    // A broker that has lost the store must neither hold shards that it cannot load nor keep others from claiming them.
+    const text = "the object store is out of reach while shards are claimed or loaded";
+    const onLost = (cause?: unknown) => session.die(new Error(text, { cause }));
+    this.#storeWatch = new StoreWatch((signal) => storeProbe(AbortSignal.any([this.#tasks.signal, signal])), onLost);
     this.#tasks = new TaskGroup(log, (name, error) => session.die(new Error(`${name} failed`, { cause: error })));
   }
 
@@ -81,7 +89,10 @@ export class ShardKeeper {
     return this.#isSettled;
   }
 
-  /** Claims and loads what falls to this broker now, then goes on in the background until {@link stop}. */
+  /**
+   * Claims and loads in the background what falls to this broker, until {@link stop}. Resolves when what could be claimed
+   * at once is loaded, or after a moment: a shard that waits for the store must not keep the others from serving.
+   */
   async start(signal: AbortSignal): Promise<void> {
     const { feed, sessionLog } = this.#parts;
     const { brokerId, createRevision } = this.#session;
@@ -90,72 +101,50 @@ export class ShardKeeper {
     const isAlone = (image: MetadataImage) =>
       image.revisionOf("sessions") >= createRevision && !image.hasEarlierSession(brokerId, createRevision);
     await feed.waitUntil(isAlone, { signal });
-    await this.#waitForClaims((await readClaims(this.#session.components, { signal })).claims.values(), signal);
-    await this.#claim(signal);
-    // What is mine is asked of the store: a claim whose answer was lost is mine all the same.
-    const { claims } = await readClaims(this.#session.components, { signal });
-    await this.#waitForClaims(claims.values(), signal);
-    await this.#load(this.#takeNew(), signal);
+    await awaitClaims(feed, (await readClaims(this.#session.components, { signal })).claims.values(), { signal });
     sessionLog.start();
-    const ring = () => {
-      this.#claimsBell.ring();
-      this.#givingBell.ring();
-    };
     const unsubscribe = feed.subscribe((image, previous) => {
       const isChanged = (of: "sessions" | "claims") => image.revisionOf(of) !== previous.revisionOf(of);
-      if (isChanged("sessions") || isChanged("claims")) ring();
+      if (isChanged("sessions") || isChanged("claims")) this.#look();
     });
     this.#tasks.signal.addEventListener("abort", unsubscribe, { once: true });
     this.#tasks.spawn("claims of shards", (taskSignal) => this.#claimLoop(taskSignal));
-    this.#tasks.spawn("hand-over of shards", (taskSignal) => this.#giveLoop(taskSignal));
-    ring();
+    this.#tasks.spawn("hand-over of shards", (taskSignal) => this.#giver.run(taskSignal));
+    this.#look();
+    await this.#firstLoads(signal);
   }
 
   /** Ends the background work and waits for it. */
   stop(): Promise<void> {
+    this.#cancelNotice?.();
     return this.#tasks.stop();
   }
 
-  /**
-   * Gives every shard to the other brokers, while it is served until the moment it goes. Resolves when none is left that
-   * anybody takes, with whether there was anybody; rejects when `signal` aborts.
-   */
-  async drain(signal: AbortSignal): Promise<boolean> {
-    const { feed } = this.#parts;
-    if (!this.#others(feed.current).some(({ isDraining }) => !isDraining)) return false;
-    const revision = await this.#session.markDraining({ signal });
-    if (revision === undefined) return false;
-    await feed.waitFor("sessions", revision, { signal });
-    await this.#tellPeers(revision, signal);
-    this.#isDraining = true;
-    await new Promise<void>((resolve, reject) => {
-      this.#onDrained = resolve;
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      this.#givingBell.ring();
+  /** As {@link ShardGiver.drain}. */
+  drain(signal: AbortSignal): Promise<boolean> {
+    return this.#giver.drain(signal);
+  }
+
+  #look(): void {
+    this.#bell.ring();
+    this.#giver.look();
+  }
+
+  /** Until nothing is left to be claimed or loaded, or a moment has passed. */
+  #firstLoads(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        cancel();
+        signal.removeEventListener("abort", end);
+        this.#onQuiet = null;
+        if (signal.aborted) reject(signal.reason);
+        else resolve();
+      };
+      const cancel = this.#clock.setTimer(FIRST_LOADS_MS, end);
+      this.#onQuiet = end;
+      if (signal.aborted) end();
+      else signal.addEventListener("abort", end, { once: true });
     });
-    return true;
-  }
-
-  /** Until the other brokers know of the drain, or a moment has passed: who does not know gives shards back at worst. */
-  async #tellPeers(revision: number, signal: AbortSignal): Promise<void> {
-    const { peers, feed } = this.#parts;
-    const tell = async (peer: LiveSession, call: AbortSignal) => {
-      try {
-        await peers?.waitForImage(peer, { collection: "sessions", revision }, { signal: call });
-      } catch (error) {
-        if (!(error instanceof PeerError) && !call.aborted) throw error;
-      }
-    };
-    const tellAll = (call: AbortSignal) => Promise.all(this.#others(feed.current).map((peer) => tell(peer, call)));
-    try {
-      await withDeadline(this.#clock, DRAIN_NOTICE_MS, "notice of a drain", signal, tellAll);
-    } catch (error) {
-      if (!(error instanceof DeadlineError)) throw error;
-    }
-  }
-
-  #others(image: MetadataImage): LiveSession[] {
-    return [...image.sessions()].filter(({ brokerId }) => brokerId !== this.#session.brokerId);
   }
 
   #hasAllPlaced(): boolean {
@@ -168,22 +157,24 @@ export class ShardKeeper {
   }
 
   async #claimLoop(signal: AbortSignal): Promise<void> {
+    const { failedShardRetryMs } = this.#parts;
     let retryAtMs: number | undefined;
     for (;;) {
       const hasFailed = this.#refused.size > 0 || this.#failedShards().length > 0;
-      retryAtMs = hasFailed ? (retryAtMs ?? this.#clock.monotonicMs() + FAILED_SHARD_RETRY_MS) : undefined;
+      retryAtMs = hasFailed ? (retryAtMs ?? this.#clock.monotonicMs() + failedShardRetryMs) : undefined;
       const waitMs = retryAtMs === undefined ? undefined : Math.max(0, retryAtMs - this.#clock.monotonicMs());
-      await this.#claimsBell.wait(signal, waitMs);
+      await this.#bell.wait(signal, waitMs);
       if (retryAtMs !== undefined && this.#clock.monotonicMs() >= retryAtMs) {
         retryAtMs = undefined;
         this.#refused.clear();
         this.#retryFailed();
       }
-      if (!this.#isDraining) await this.#claim(signal);
+      if (!this.#giver.isDraining) await this.#claim(signal);
       await this.#endIfRobbed(signal);
       const claims = this.#takeNew();
       // A load may take as long as the store is away; dead brokers' shards are claimed meanwhile.
-      if (claims.length > 0) this.#tasks.spawn("load of shards", (taskSignal) => this.#load(claims, taskSignal));
+      if (claims.length > 0) this.#tasks.spawn("load of shards", () => this.#load(claims));
+      else if (this.#claiming.size === 0 && this.#loadsUnderWay === 0) this.#onQuiet?.();
     }
   }
 
@@ -192,8 +183,8 @@ export class ShardKeeper {
     const failed = this.#failedShards().map(({ claim }) => claim);
     if (failed.length === 0 || this.#isRetrying) return;
     this.#isRetrying = true;
-    this.#tasks.spawn("load of failed shards", async (signal) => {
-      await this.#load(failed, signal);
+    this.#tasks.spawn("load of failed shards", async () => {
+      await this.#load(failed);
       this.#isRetrying = false;
     });
   }
@@ -202,20 +193,51 @@ export class ShardKeeper {
     return this.#parts.sessionLog.shards.filter(({ status }) => status === "failed");
   }
 
-  /** Claims every shard that is placed on this broker and that nobody alive owns. */
+  /**
+   * Begins to claim every shard that is placed on this broker and that nobody alive owns: those of each dead session by
+   * themselves, because its checkpoint has to be read and may not be there.
+   */
   async #claim(signal: AbortSignal): Promise<void> {
-    const { feed, loadCheckpoint } = this.#parts;
+    const { feed } = this.#parts;
     const { brokerId, components } = this.#session;
-    const shards = claimableShards(feed.current, brokerId).filter((shard) => !this.#refused.has(shard));
-    if (shards.length === 0) return;
-    const { claimed, refused } = await this.#whileStoreIsReached(signal, () =>
-      claimShards(this.#session, { shards, loadCheckpoint, signal }),
+    const wanted = claimableShards(feed.current, brokerId).filter(
+      (shard) => !this.#refused.has(shard) && !this.#claiming.has(shard),
+    );
+    if (wanted.length === 0) return;
+    const { claims } = await readClaims(components, { signal });
+    const byOwner = new Map<string, number[]>();
+    for (const shard of wanted) {
+      const owner = claims.get(shard)?.claim.sessionId ?? "nobody";
+      const shards = byOwner.get(owner) ?? [];
+      shards.push(shard);
+      byOwner.set(owner, shards);
+    }
+    for (const shards of byOwner.values()) {
+      for (const shard of shards) this.#claiming.add(shard);
+      this.#tasks.spawn("claim of shards", (taskSignal) => this.#claimFrom(shards, claims, taskSignal));
+    }
+  }
+
+  async #claimFrom(
+    shards: readonly number[],
+    claims: ReadonlyMap<number, StoredClaim>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { feed, loadCheckpoint } = this.#parts;
+    const { components } = this.#session;
+    const { claimed, lost, refused } = await this.#storeWatch.during(() =>
+      claimShards(this.#session, { shards, claims, loadCheckpoint, signal }),
     );
     for (const { shard, reason } of refused) {
       this.#refused.add(shard);
       components.log.error("shard refused", { shard, reason });
     }
-    await this.#waitForClaims(claimed, signal);
+    await awaitClaims(feed, claimed, { signal });
+    // Who was faster may have died since: what the image then shows is looked at again.
+    if (lost.length > 0)
+      await awaitClaims(feed, (await readClaims(components, { signal })).claims.values(), { signal });
+    for (const shard of shards) this.#claiming.delete(shard);
+    this.#look();
   }
 
   /** A shard of ours that names another session was given by nobody: what else is ours is in doubt. */
@@ -233,9 +255,13 @@ export class ShardKeeper {
     if (robbed) this.#session.die(`shard ${robbed.shard} was given to another session by nobody`);
   }
 
-  /** Claims that name the session under an epoch not loaded yet, from here on counted as loaded. */
+  /**
+   * Claims that name the session under an epoch not loaded yet, from here on counted as loaded. Those of a claim under way
+   * wait for its end: they share what has to be read.
+   */
   #takeNew(): StoredClaim[] {
-    const claims = shardsToLoad(this.#parts.feed.current.claims(), this.#session.sessionId, this.#epochs);
+    const named = shardsToLoad(this.#parts.feed.current.claims(), this.#session.sessionId, this.#epochs);
+    const claims = named.filter(({ shard }) => !this.#claiming.has(shard));
     for (const { shard, claim } of claims) this.#noteEpoch(shard, claim.epoch);
     return claims;
   }
@@ -245,110 +271,26 @@ export class ShardKeeper {
     this.#epochs.set(shard, Math.max(epoch, this.#epochs.get(shard) ?? 0));
   }
 
-  async #load(claims: readonly StoredClaim[], signal: AbortSignal): Promise<void> {
-    await this.#whileStoreIsReached(signal, () => this.#parts.sessionLog.load(claims, signal));
+  async #load(claims: readonly StoredClaim[]): Promise<void> {
+    const { signal } = this.#tasks;
+    const onLoaded = () => this.#noteLoaded();
+    this.#loadsUnderWay++;
+    await this.#storeWatch.during(() => this.#parts.sessionLog.load(claims, { onLoaded, signal }));
+    this.#loadsUnderWay--;
+    this.#tellLoaded();
+  }
+
+  /** Each shard is told of soon, and many together: who is told looks at everything. */
+  #noteLoaded(): void {
+    this.#cancelNotice ??= this.#clock.setTimer(LOADED_NOTICE_MS, () => this.#tellLoaded());
+  }
+
+  #tellLoaded(): void {
+    this.#cancelNotice?.();
+    this.#cancelNotice = null;
+    if (this.#tasks.signal.aborted) return;
     this.#parts.onLoaded();
     // What was loaded may be meant for another broker by now, and what failed is to be tried again.
-    this.#givingBell.ring();
-    this.#claimsBell.ring();
+    this.#look();
   }
-
-  /** A broker that has lost the store must neither hold shards that it cannot load nor keep others from claiming them. */
-  async #whileStoreIsReached<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const done = new AbortController();
-    const lost = untilStoreIsLost(this.#parts.storeProbe(AbortSignal.any([signal, done.signal])));
-    this.#session.watched(lost).then(
-      () => this.#session.die("the object store is out of reach while shards are claimed or loaded"),
-      () => {},
-    );
-    try {
-      return await work();
-    } finally {
-      done.abort();
-    }
-  }
-
-  /** Until the image shows the newest of `claims`. */
-  async #waitForClaims(claims: Iterable<StoredClaim>, signal: AbortSignal): Promise<void> {
-    let newest = 0;
-    for (const { modRevision } of claims) newest = Math.max(newest, modRevision);
-    if (newest > 0) await this.#parts.feed.waitFor("claims", newest, { signal });
-  }
-
-  async #giveLoop(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const batch = this.#nextBatch();
-      if (!batch) {
-        const isWaiting = this.#pausedUntilMs.size > 0;
-        if (this.#isDraining && !isWaiting) this.#onDrained?.();
-        await this.#givingBell.wait(signal, isWaiting ? RECEIVER_PAUSE_MS : undefined);
-        continue;
-      }
-      const isEmpty = batch.shardLogs.every((shardLog) => shardLog.isEmpty);
-      const isGiven = await this.#give(batch, signal);
-      if (!isGiven) this.#pausedUntilMs.set(batch.receiver.sessionId, this.#clock.monotonicMs() + RECEIVER_PAUSE_MS);
-      else if (!isEmpty && !this.#isDraining) await sleep(this.#clock, HAND_OVER_PAUSE_MS, signal);
-    }
-  }
-
-  /** Shards for one receiver; those without data first, which cost nobody anything. */
-  #nextBatch(): HandOverBatch | undefined {
-    const { feed, sessionLog } = this.#parts;
-    if (!this.#parts.peers) return undefined;
-    const ready = sessionLog.shards.filter(({ status }) => status === "ready").map(({ shard }) => shard);
-    const nowMs = this.#clock.monotonicMs();
-    for (const [sessionId, untilMs] of this.#pausedUntilMs) if (untilMs <= nowMs) this.#pausedUntilMs.delete(sessionId);
-    for (const [sessionId, shards] of misplacedShards(feed.current, ready, this.#session.brokerId)) {
-      const receiver = feed.current.session(sessionId);
-      if (!receiver || this.#pausedUntilMs.has(sessionId)) continue;
-      const shardLogs = shards.flatMap((shard) => sessionLog.shard(shard) ?? []);
-      const empty = shardLogs.filter((shardLog) => shardLog.isEmpty);
-      return { receiver, shardLogs: (empty.length > 0 ? empty : shardLogs).slice(0, BATCH_SHARDS) };
-    }
-    return undefined;
-  }
-
-  /** One hand-over; whether the receiver has all of it. */
-  async #give({ receiver, shardLogs }: HandOverBatch, signal: AbortSignal): Promise<boolean> {
-    const { feed, sessionLog } = this.#parts;
-    if (!(await this.#isThere(receiver, signal))) return false;
-    const prepared = await sessionLog.prepareToGive(shardLogs, signal);
-    const isWanted = feed.current.session(receiver.sessionId) !== undefined;
-    for (const shardLog of shardLogs) shardLog.status = isWanted ? "offered" : "ready";
-    if (!isWanted) return false;
-    const { given, kept } = await handOver(this.#session, prepared, { receiver, signal });
-    for (const { shard, claim } of given) this.#noteEpoch(shard, claim.epoch);
-    const refused = new Set(kept);
-    if (kept.length > 0) {
-      const mine = prepared.filter(({ stored }) => refused.has(stored.shard));
-      for (const shard of await takeBack(this.#session, mine, { signal })) refused.delete(shard);
-    }
-    // Only now do waiters ask who owns them: the image knows.
-    await this.#waitForClaims(given, signal);
-    for (const shardLog of shardLogs) if (!refused.has(shardLog.shard)) sessionLog.forget(shardLog);
-    const { sessionId, brokerId } = receiver;
-    const counts = { given: given.length, kept: kept.length };
-    this.#session.components.log.info("shards handed over", { to: sessionId, broker: brokerId, ...counts });
-    return kept.length === 0;
-  }
-
-  /** Whether the process that registered the session answers: one that is only alive in the store takes nothing. */
-  async #isThere(receiver: LiveSession, signal: AbortSignal): Promise<boolean> {
-    try {
-      const answer = await this.#parts.peers?.probe(receiver, { signal });
-      return answer?.process === receiver.process;
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#session.components.log.warn("a broker does not answer and is given no shards", {
-        broker: receiver.brokerId,
-        error,
-      });
-      return false;
-    }
-  }
-}
-
-interface HandOverBatch {
-  readonly receiver: LiveSession;
-  readonly shardLogs: readonly ShardLog[];
 }

@@ -20,6 +20,7 @@ export class ShardLog {
   /** The claim under which it was loaded; checkpoints shorten it. */
   claim: StoredClaim;
   status: ShardStatus = "loading";
+  #isLoaded = false;
   readonly partitions = new Map<string, PartitionLog>();
   /** The one asked for last: a shard has few partitions, and to spell a key costs more than to find it. */
   #latest: PartitionLog | undefined;
@@ -54,9 +55,25 @@ export class ShardLog {
     return version;
   }
 
-  /** Whether recovery is done: a checkpoint has to hold it, also while it is being given away. */
+  /**
+   * Whether recovery is done: a checkpoint has to hold it, also while it is being given away. Where it is not, nothing was
+   * ever written under the claim: it takes no appends.
+   */
   get isLoaded(): boolean {
-    return this.status !== "loading" && this.status !== "failed";
+    return this.#isLoaded;
+  }
+
+  /** Recovery is done, and it serves. */
+  becomeReady(): void {
+    this.#isLoaded = true;
+    this.status = "ready";
+  }
+
+  /** Recovery came to nothing, and so did what it had filled in. */
+  fail(): void {
+    this.status = "failed";
+    this.partitions.clear();
+    this.#latest = undefined;
   }
 
   /** Whether it never held anything that its next owner needs. */

@@ -50,3 +50,42 @@ export async function untilStoreIsLost(probe: StoreProbe): Promise<void> {
     }
   }
 }
+
+/** Probes the store as long as anything waits for it, once however much does. */
+export class StoreWatch {
+  readonly #probe: (signal: AbortSignal) => StoreProbe;
+  readonly #onLost: (error?: unknown) => void;
+  #waitingCount = 0;
+  #over = new AbortController();
+
+  /**
+   * @param probe given a signal that aborts when nothing waits any more; the probe's own may abort earlier
+   * @param onLost called when the store is lost, or with the error that ended the probes
+   */
+  constructor(probe: (signal: AbortSignal) => StoreProbe, onLost: (error?: unknown) => void) {
+    this.#probe = probe;
+    this.#onLost = onLost;
+  }
+
+  /** Runs `work`, which waits for the store. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#waitingCount++ === 0) this.#begin();
+    try {
+      return await work();
+    } finally {
+      if (--this.#waitingCount === 0) this.#over.abort();
+    }
+  }
+
+  #begin(): void {
+    const over = new AbortController();
+    this.#over = over;
+    const probe = this.#probe(over.signal);
+    untilStoreIsLost(probe).then(
+      () => this.#onLost(),
+      (error: unknown) => {
+        if (!probe.signal.aborted || brokenInvariant(error)) this.#onLost(error);
+      },
+    );
+  }
+}

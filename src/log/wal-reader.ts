@@ -5,6 +5,7 @@ import { ByteBudget } from "../host/byte-budget.ts";
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Counter, Metrics } from "../host/metrics.ts";
+import { OutageLog } from "../host/outage-log.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
@@ -52,10 +53,12 @@ export class WalReader implements StoredReads {
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
   readonly #corrupt: Counter;
   readonly #dangling: Counter;
+  readonly #outages: OutageLog;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
-    const { store, clock, metrics, settings } = components;
+    const { store, clock, log, metrics, settings } = components;
+    this.#outages = new OutageLog({ log, clock, began: "read failed, trying again", over: "reads are answered again" });
     const { coldReads, storeAttemptTimeoutMs: attemptTimeoutMs, readCacheBytes: cacheBytes } = settings;
     // Bounds the bytes that reads under way may bring, however many ask at the same time.
     const budget = new ByteBudget(settings.readsInFlightBytes);
@@ -165,7 +168,7 @@ export class WalReader implements StoredReads {
     return { key: stretch.key, start: stretch.position, length: stretch.length, accepts };
   }
 
-  /** The footer of a committed flush. Transport errors are retried without end; see {@link patiently}. */
+  /** The footer of a committed flush; see {@link patiently} for what is retried. */
   async readFooter(sessionId: string, flush: number, signal: AbortSignal): Promise<WalFooter> {
     const key = this.#parts.objectKeys.wal(sessionId, flush);
     const end = await this.readEnd(key, signal);
@@ -191,7 +194,7 @@ export class WalReader implements StoredReads {
     return this.readRange(key, { start: range.position, length: range.length }, signal);
   }
 
-  /** A range of an object, retried until it is there or is known not to be. */
+  /** A range of an object; see {@link patiently} for what is retried. */
   readRange(key: string, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
     return this.patiently(`get of ${key}`, signal, () => this.#get(key, range, signal));
   }
@@ -203,19 +206,25 @@ export class WalReader implements StoredReads {
     );
   }
 
-  /** Runs a read until it succeeds, the object proves absent, or the signal aborts: recovery waits, it never gives up. */
+  /**
+   * Runs a read until it succeeds, the object proves absent, the signal aborts, or `readPatienceMs` have passed: an object
+   * that answers nothing while the store does must not keep its reader for ever. He comes back later.
+   */
   async patiently<T>(what: string, signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, log, settings } = this.#parts;
+    const { clock, settings } = this.#parts;
+    const startedMs = clock.monotonicMs();
     for (;;) {
       try {
-        return await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, read);
+        const answer = await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, read);
+        this.#outages.answered();
+        return answer;
       } catch (error) {
         signal.throwIfAborted();
         // Waiting mends neither of these; a bug must not be taken for a slow store.
         // Refused rights are no damage: who watches the store ends the session, and another broker takes over.
         if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
-        if (brokenInvariant(error)) throw error;
-        log.warn("read failed, trying again", { what, error });
+        if (brokenInvariant(error) || clock.monotonicMs() - startedMs >= settings.readPatienceMs) throw error;
+        this.#outages.failed(error, { what });
         await sleep(clock, RETRY_PAUSE_MS, signal);
       }
     }

@@ -3,6 +3,7 @@
 // The bytes of these objects are final: nobody writes into them from the put on, so that a store may keep them.
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
+import { OutageLog } from "../host/outage-log.ts";
 import type { Random } from "../host/random.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
 import { type CallOptions, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
@@ -31,9 +32,12 @@ const BACKGROUND_BYTES_PER_MS = 1024;
 /** Puts objects of this broker's sessions. */
 export class WalWriter {
   readonly #parts: WalWriterComponents;
+  readonly #outages: OutageLog;
 
   constructor(components: WalWriterComponents) {
     this.#parts = components;
+    const { log, clock } = components;
+    this.#outages = new OutageLog({ log, clock, began: "put failed", over: "puts are answered again" });
   }
 
   /** Puts the WAL object of a sealed flush. Rejects when `putTimeoutMs` has passed or the signal aborts. */
@@ -62,17 +66,19 @@ export class WalWriter {
   }
 
   async #patiently(key: string, parts: readonly Uint8Array[], options: CallOptions): Promise<boolean> {
-    const { clock, random, settings, log } = this.#parts;
+    const { clock, random, settings } = this.#parts;
     const { signal } = options;
     const startedMs = clock.monotonicMs();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(key, parts, options);
+        const isOurs = await this.#attempt(key, parts, options);
+        this.#outages.answered();
+        return isOurs;
       } catch (error) {
         if (brokenInvariant(error)) throw error;
         signal.throwIfAborted();
         const leftMs = settings.putTimeoutMs - (clock.monotonicMs() - startedMs);
-        log.warn("put failed", { key, attempt, leftMs: Math.round(leftMs), error });
+        this.#outages.failed(error, { key, attempt, leftMs: Math.round(leftMs) });
         if (leftMs <= 0) throw error;
         const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** (attempt - 1)) * (0.5 + random.uniform());
         await sleep(clock, Math.min(backoffMs, leftMs), signal);

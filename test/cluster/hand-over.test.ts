@@ -11,7 +11,8 @@ async function twoSessions() {
   const world = new World();
   const [giver, receiver] = [await world.session(1), await world.session(2)];
   const loadCheckpoint = () => Promise.reject(new Error("no checkpoint was expected"));
-  const options = { shards: [1, 2, 3], loadCheckpoint, signal: world.signal };
+  const { claims } = await readClaims(world.components, world);
+  const options = { shards: [1, 2, 3], claims, loadCheckpoint, signal: world.signal };
   const { claimed } = await world.settled(claimShards(giver, options));
   return { world, giver, receiver, claimed };
 }
@@ -19,7 +20,7 @@ async function twoSessions() {
 /** A shard whose section lies at the head of a checkpoint made at flush `n`. */
 function given(stored: StoredClaim, n: number, lowestPendingN: number | undefined): GivenShard {
   const place = { objectKey: "ckpt/x/4", position: 100, length: 20, lowestPendingN };
-  return { stored, section: { place, n, coveredN: () => 0, lowestPendingN: () => lowestPendingN } };
+  return { stored, section: { place, n, coveredN: () => 0, lowestPendingN: () => lowestPendingN }, isLoaded: true };
 }
 
 function term(sessionId: string): PrevTerm {
@@ -27,7 +28,7 @@ function term(sessionId: string): PrevTerm {
 }
 
 function empty(stored: StoredClaim): GivenShard {
-  return { stored, section: undefined };
+  return { stored, section: undefined, isLoaded: true };
 }
 
 async function ownersOf(world: World): Promise<(string | undefined)[]> {

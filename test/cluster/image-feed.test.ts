@@ -38,6 +38,7 @@ describe("the image", () => {
     expect(image.ownerOf(7)).toBeUndefined();
     await claimShards(session, {
       shards: [7],
+      claims: new Map(),
       loadCheckpoint: () => Promise.reject(new Error("none")),
       signal: world.signal,
     });
@@ -54,6 +55,7 @@ describe("the image", () => {
     expect(claimableShards(feed.current, 2)).toEqual([]);
     await claimShards(session, {
       shards: [0, 1],
+      claims: new Map(),
       loadCheckpoint: () => Promise.reject(new Error("none")),
       signal: world.signal,
     });

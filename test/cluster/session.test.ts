@@ -2,10 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { commitHead, readHead } from "../../src/cluster/head.ts";
 import { decodeSession } from "../../src/cluster/keys.ts";
-import { deleteSessions, findRivalSession, SESSION_TTL_MS, Session } from "../../src/cluster/session.ts";
+import { deleteSessions, fenceSession, findRivalSession, SESSION_TTL_MS, Session } from "../../src/cluster/session.ts";
 import { newSessionId, sessionIdFromBytes, sessionIdToBytes } from "../../src/cluster/session-id.ts";
 import { silentLog } from "../../src/host/log.ts";
 import { InvariantError } from "../../src/invariant.ts";
+import { KvError } from "../../src/kv/key-value-store.ts";
 import { registration, ScriptedStore, World } from "./world.ts";
 
 describe("registration", () => {
@@ -133,6 +134,30 @@ describe("a live session", () => {
 });
 
 describe("the end of a session", () => {
+  it("is told by the next keep-alive to whoever was fenced: a watch may lag, and reads are served until then", async () => {
+    const world = new World();
+    const session = await world.session(1);
+    await fenceSession(world.components, session, world.signal);
+    expect(session.isProven()).toBe(true);
+    await world.pass(3_000);
+    expect([session.isProven(), session.wasProvenAtEnd]).toEqual([false, true]);
+    expect((await world.settled(session.closed)).reason.message).toMatch(/lease/);
+  });
+
+  it("stands, although the lease of who was fenced cannot be revoked", async () => {
+    const world = new World();
+    const session = await world.session(1);
+    const kv = Object.assign(Object.create(world.store), {
+      revokeLease: () => Promise.reject(new KvError("unavailable", "refused by the test")),
+    });
+    await world.settled(fenceSession({ ...world.components, kv }, session, world.signal));
+    expect(await world.stored(world.keys.session(session.sessionId))).toBeUndefined();
+    await world.pass(4_000);
+    expect(session.signal.aborted, "nobody told it, and its lease lives").toBe(false);
+    // Repeated, it finds no key and so no lease.
+    await world.settled(fenceSession(world.components, session, world.signal));
+  });
+
   it("deletes its key, then reads its head, and counts only once", async () => {
     const world = new World();
     const session = await world.session();

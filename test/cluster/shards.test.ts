@@ -13,7 +13,11 @@ const all = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
 const noCheckpoint: LoadCheckpoint = () => Promise.reject(new Error("no checkpoint was expected"));
 
 function claim(world: World, session: Session, shards: readonly number[], loadCheckpoint = noCheckpoint) {
-  return world.settled(claimShards(session, { shards, loadCheckpoint, signal: world.signal }));
+  const claimed = async () => {
+    const { claims } = await readClaims(world.components, world);
+    return claimShards(session, { shards, claims, loadCheckpoint, signal: world.signal });
+  };
+  return world.settled(claimed());
 }
 
 /** A checkpoint at head `n` with sections for some shards of epoch 1. */

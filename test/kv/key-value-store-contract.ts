@@ -153,6 +153,20 @@ function describeTransactions(set: SetUp): void {
     expect((await store.range(at("none"), { signal })).entries).toEqual([]);
   });
 
+  it("gives the entry below a prefix that changed last, where only that is asked for", async () => {
+    const { store, at } = await set();
+    const newest = async (prefix: string) => {
+      const { entries } = await store.range(at(prefix), { signal, isNewestOnly: true });
+      return entries.map((entry) => text(entry.value));
+    };
+    for (const name of ["b/2", "b/1", "b/3", "c/9"]) await put(store, at(name), name);
+    expect(await newest("b/")).toEqual(["b/3"]);
+    await put(store, at("b/1"), "b/1 again");
+    expect(await newest("b/")).toEqual(["b/1 again"]);
+    await store.txn(then({ type: "delete", key: at("b/1") }), { signal });
+    expect([await newest("b/"), await newest("none")]).toEqual([["b/3"], []]);
+  });
+
   it("keeps values of its own: neither what was put nor what was read changes them later", async () => {
     const { store, at } = await set();
     const value = bytes("abc");

@@ -2,8 +2,9 @@
 import { expect, it } from "vitest";
 import { SHARD_COUNT } from "../../src/cluster/placement.ts";
 import { Session } from "../../src/cluster/session.ts";
-import { claimShards } from "../../src/cluster/shards.ts";
+import { claimShards, readClaims } from "../../src/cluster/shards.ts";
 import { silentLog } from "../../src/host/log.ts";
+import { KvError } from "../../src/kv/key-value-store.ts";
 import { type ObjectStore, ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
@@ -18,7 +19,8 @@ async function brieflyOwnEverything(world: LogWorld): Promise<void> {
   const registration = { brokerId: 1, process: "99", ...address, version: "test" };
   const session = await Session.register(cluster, registration, { signal, life: life.signal, onBug: () => {} });
   const shards = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
-  await claimShards(session, { shards, loadCheckpoint: () => Promise.reject(new Error("none")), signal });
+  const { claims } = await readClaims(cluster, { signal });
+  await claimShards(session, { shards, claims, loadCheckpoint: () => Promise.reject(new Error("none")), signal });
   life.abort(new Error("crash"));
 }
 
@@ -147,4 +149,42 @@ it("tells coordinators of a shard that came late, and brings back no topic that 
   const checkpoints = await Promise.all(objects.map(({ key }) => memoryStore.get(key, { signal })));
   const names = (topicId: string) => Buffer.concat(checkpoints).includes(Buffer.from(topicId, "base64url"));
   expect([names(kept.topicId), names(gone.topicId)]).toEqual([true, false]);
+});
+
+it("spreads the registrations of ten brokers whose sessions all ended while the metadata store was away", async () => {
+  const world = new LogWorld();
+  const { memoryKv, clock, keys } = world;
+  let isAway = false;
+  const registeredMs: number[] = [];
+  const reached = <T>(call: () => Promise<T>): Promise<T> =>
+    isAway ? Promise.reject(new KvError("unavailable", "no leader")) : call();
+  world.kv = {
+    get: (key, options) => reached(() => memoryKv.get(key, options)),
+    range: (prefix, options) => reached(() => memoryKv.range(prefix, options)),
+    watch: (prefix, options) => memoryKv.watch(prefix, options),
+    grantLease: (ttlMs, options) => reached(() => memoryKv.grantLease(ttlMs, options)),
+    keepAlive: (lease, options) => reached(() => memoryKv.keepAlive(lease, options)),
+    revokeLease: (lease, options) => reached(() => memoryKv.revokeLease(lease, options)),
+    txn: (txn, options) =>
+      reached(() => {
+        const isRegistration = txn.then.some(
+          (operation) => operation.type === "put" && operation.key.startsWith(keys.sessions),
+        );
+        if (isRegistration) registeredMs.push(clock.monotonicMs());
+        return memoryKv.txn(txn, options);
+      }),
+  };
+  const brokerIds = Array.from({ length: 10 }, (_, index) => index + 1);
+  const processes = await world.complete(Promise.all(brokerIds.map((brokerId) => world.start({ brokerId }))));
+  await world.until(() => processes.every(({ brokerLog }) => brokerLog.isSettled));
+  isAway = true;
+  await world.pass(15_000);
+  isAway = false;
+  registeredMs.length = 0;
+  await world.until(() => registeredMs.length === 10);
+  const times = registeredMs.toSorted((a, b) => a - b);
+  const busiest = Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 100).length));
+  expect(busiest).toBeLessThanOrEqual(5);
+  expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(400);
+  await world.until(() => processes.every(({ brokerLog }) => brokerLog.isSettled));
 });

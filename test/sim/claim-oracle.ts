@@ -111,7 +111,24 @@ export class ClaimOracle {
     if (last && isGiven) last.givenMs = this.#ledger.nowMs;
     const by = !isGiven ? "claim" : before.sessionId === claim.sessionId ? "take-back" : "hand-over";
     terms.push({ sessionId: claim.sessionId, epoch: claim.epoch, by, givenMs: undefined });
+    if (before && isGiven && isUnchanged(claim, before)) this.#checkLeftOut(shard, before);
     this.#count(claim, before, { by, last });
+  }
+
+  /** What names nothing new is right only if the term that ends has nothing to be named. */
+  #checkLeftOut(shard: number, { sessionId, epoch, base, prev }: ShardClaim): void {
+    const { log, logStarts, liveTopicIds } = this.#oracle;
+    const written = [...log.partitions()].filter((committed) => {
+      const { topicId, partition } = committed;
+      if (shardOf(topicId, partition) !== shard || !liveTopicIds.has(topicId)) return false;
+      const hasMoved = (logStarts.get(committed) ?? []).some((move) => move.epoch === epoch);
+      return hasMoved || committed.extents.some(({ extent }) => extent.shardEpoch === epoch);
+    });
+    this.#ledger.check("I11 a term that a hand-over does not name holds nothing", written.length === 0, () => {
+      return `shard ${shard} left ${sessionId}/${epoch} without ${written.map(({ name }) => name).join()}`;
+    });
+    if (base || prev.length > 0) this.#ledger.count("hand-overs of failed shards");
+    if (base) this.#ledger.count("hand-overs of failed shards with a section");
   }
 
   #count(claim: ShardClaim, before: ShardClaim | undefined, how: { by: Term["by"]; last: Term | undefined }): void {
@@ -132,4 +149,10 @@ export class ClaimOracle {
     if (before.base === undefined && before.prev.length === 0) return;
     count(last.by === "hand-over" ? "receivers that died before their first checkpoint" : "recoveries of a recovery");
   }
+}
+
+/** Whether a claim names what the one before it named, and nothing else. */
+function isUnchanged(claim: ShardClaim, before: ShardClaim): boolean {
+  const named = ({ base, prev }: ShardClaim) => JSON.stringify([base, prev]);
+  return named(claim) === named(before);
 }

@@ -6,6 +6,7 @@ import {
   type KeyValueStore,
   type KvCallOptions,
   KvError,
+  type KvRangeOptions,
   type LeaseId,
   type Operation,
   type RangeResult,
@@ -59,8 +60,8 @@ export class FaultyKeyValueStore implements KeyValueStore {
     return this.#call("get", key, options, (signal) => this.#store.get(key, { signal }));
   }
 
-  range(prefix: string, options: KvCallOptions): Promise<RangeResult> {
-    return this.#call("range", prefix, options, (signal) => this.#store.range(prefix, { signal }));
+  range(prefix: string, options: KvRangeOptions): Promise<RangeResult> {
+    return this.#call("range", prefix, options, (signal) => this.#store.range(prefix, { ...options, signal }));
   }
 
   txn(txn: Txn, options: KvCallOptions): Promise<TxnResult> {

@@ -35,7 +35,8 @@ export class SimLog implements Log {
 
   error(message: string, fields?: LogFields): void {
     this.#line("error", message, fields);
-    if (DAMAGE.test(message) && !isTransport(fields?.["error"])) {
+    if (message === "shard cannot be recovered") this.#world.ledger.count("shards that failed");
+    if (DAMAGE.test(message) && !isTransport(fields?.["error"] ?? fields?.["reason"])) {
       this.#world.ledger.fail("nothing committed is unreadable", `${this.#name}: ${message} ${text(fields)}`);
     }
   }
@@ -52,7 +53,7 @@ export class SimLog implements Log {
 /** Whether an error says that the store could not be reached rather than what it holds. */
 function isTransport(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error.name === "DeadlineError") return true;
+  if (error.name === "DeadlineError" || isTransport(error.cause)) return true;
   return "kind" in error && (error.kind === "unknown" || error.kind === "unavailable");
 }
 

@@ -4,6 +4,7 @@ import type {
   KeyValue,
   KeyValueStore,
   KvCallOptions,
+  KvRangeOptions,
   LeaseId,
   RangeResult,
   Revision,
@@ -94,7 +95,7 @@ export class WitnessedKeyValueStore implements KeyValueStore {
     return this.#store.get(key, options);
   }
 
-  range(prefix: string, options: KvCallOptions): Promise<RangeResult> {
+  range(prefix: string, options: KvRangeOptions): Promise<RangeResult> {
     return this.#store.range(prefix, options);
   }
 

@@ -71,6 +71,8 @@ export interface BrokerSwarm {
   readonly putTimeoutMs: number;
   readonly headTimeoutMs: number;
   readonly storeAttemptTimeoutMs: number;
+  readonly readPatienceMs: number;
+  readonly failedShardRetryMs: number;
   readonly offsetsPartitionCount: number;
   readonly reconcile: ReconcileSettings;
   readonly retentionIntervalMs: number;
@@ -144,7 +146,11 @@ export function drawSwarm(random: SimRandom): Swarm {
     clients: drawClients(random, storeLatencyMs[1]),
   };
   const reconciling = withReconciling(swarm, random.split("reconcile"));
-  return withBrokers(withOvertakenCommits(reconciling, random.split("overtaken heads")), random.split("brokers"));
+  const patient = withBrokers(
+    withOvertakenCommits(reconciling, random.split("overtaken heads")),
+    random.split("brokers"),
+  );
+  return withFailedShards(patient, random.split("failed shards"));
 }
 
 /** Drawn apart: sizes and ages so small that a minute sees segments, groups, merges and records that expire. */
@@ -246,6 +252,27 @@ function withOvertakenCommits(swarm: Swarm, random: SimRandom): Swarm {
   };
 }
 
+/** Share of the seeds whose recoveries give an object up soon, so that shards fail, move as they are, and are tried again. */
+const FAILED_SHARDS_SHARE = 0.4;
+
+/** Nothing is damaged in a schedule: what cannot be read for a while stands for what cannot be read. */
+function withFailedShards(swarm: Swarm, random: SimRandom): Swarm {
+  if (!random.chance(FAILED_SHARDS_SHARE)) return swarm;
+  const { broker, storeRates } = swarm;
+  const failing = { ...storeRates.get, refused: random.between(0.05, 0.4) };
+  return {
+    ...swarm,
+    broker: {
+      ...broker,
+      readPatienceMs: random.pick([0, 0, 500]),
+      failedShardRetryMs: random.pick([400, 3_000, 6_000]),
+      // Sections in claims, so that there is something to be forgotten.
+      checkpointIntervalMs: random.pick([500, 1_500]),
+    },
+    storeRates: { ...storeRates, get: failing },
+  };
+}
+
 /** What one broker sees of topics, sessions and claims may be of different times. */
 function drawWatchLag(random: SimRandom): WatchLag | undefined {
   const exists = random.chance(0.5);
@@ -315,6 +342,8 @@ function drawBroker(random: SimRandom): BrokerSwarm {
     putTimeoutMs: random.pick([2_000, 8_000, 30_000]),
     headTimeoutMs: random.pick([1_000, 2_500, 8_000, 30_000]),
     storeAttemptTimeoutMs: random.pick([1_000, 3_000, 10_000]),
+    readPatienceMs: 60_000,
+    failedShardRetryMs: 60_000,
     offsetsPartitionCount: random.pick([1, 4]),
     reconcile: defaultReconcile,
     retentionIntervalMs: 300_000,

@@ -30,7 +30,15 @@ import {
   type ResponseOf,
 } from "../api-handler.ts";
 import { ConnectionEndError } from "../connection-end.ts";
-import { asksForLeader, findLog, findTopic, knownErrorCode, LeaderHints, type TopicName } from "../partition-lookup.ts";
+import {
+  asksForLeader,
+  findLog,
+  findTopic,
+  hasTopic,
+  knownErrorCode,
+  LeaderHints,
+  type TopicName,
+} from "../partition-lookup.ts";
 
 type ProduceRequest = RequestOf<0>;
 type TopicRequest = ProduceRequest["topicData"][number];
@@ -48,6 +56,10 @@ export const produce: ApiHandler<0> = {
   apiKey: 0,
   minVersion: 0,
   maxVersion: 13,
+
+  knowsTopics(request, image) {
+    return request.topicData.every(({ name, topicId }) => hasTopic(image, name, topicId));
+  },
 
   respond(request, context, broker) {
     if (request.acks < -1 || request.acks > 1) {

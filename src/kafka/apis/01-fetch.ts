@@ -28,7 +28,7 @@ import {
   readPlanned,
 } from "../fetch-read.ts";
 import type { FetchPartition, FetchScope, FetchTarget } from "../fetch-sessions.ts";
-import { asksForLeader, knownErrorCode, LeaderHints } from "../partition-lookup.ts";
+import { asksForLeader, hasTopic, knownErrorCode, LeaderHints } from "../partition-lookup.ts";
 
 type FetchRequest = RequestOf<1>;
 type PartitionResponse = ResponseOf<1>["responses"][number]["partitions"][number];
@@ -50,6 +50,10 @@ export const fetch: ApiHandler<1> = {
   apiKey: 1,
   minVersion: 0,
   maxVersion: 18,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ topic, topicId }) => hasTopic(image, topic, topicId));
+  },
 
   async respond(request, context, broker) {
     requireAllowed(request, broker);

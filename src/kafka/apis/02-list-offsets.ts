@@ -14,7 +14,7 @@ import { KafkaError } from "../../kafka-error.ts";
 import type { PartitionLog } from "../../log/partition-log.ts";
 import type { Offset, TimestampMs } from "../../topic-partition.ts";
 import type { ApiHandler, BrokerServices, RequestContext, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findReadableLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
+import { findReadableLog, findTopic, hasTopic, requireLeaderEpoch } from "../partition-lookup.ts";
 
 type TopicRequest = RequestOf<2>["topics"][number];
 type PartitionRequest = TopicRequest["partitions"][number];
@@ -52,6 +52,10 @@ export const listOffsets: ApiHandler<2> = {
   apiKey: 2,
   minVersion: 0,
   maxVersion: 11,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ name }) => hasTopic(image, name));
+  },
 
   async respond(request, context, broker) {
     const isCommitted = request.isolationLevel === READ_COMMITTED;

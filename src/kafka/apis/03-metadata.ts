@@ -15,6 +15,7 @@ import { errorCodeOf, KafkaError } from "../../kafka-error.ts";
 import { type TopicId, ZERO_TOPIC_ID } from "../../topic-partition.ts";
 import { withAdminDeadline } from "../admin-deadline.ts";
 import type { ApiHandler, BrokerServices, RequestContext, RequestOf, ResponseOf } from "../api-handler.ts";
+import { hasTopic } from "../partition-lookup.ts";
 import { allOperations, OPERATIONS_NOT_ASKED, partitionRow } from "../topic-rows.ts";
 
 type MetadataRequest = RequestOf<3>;
@@ -35,6 +36,10 @@ export const metadata: ApiHandler<3> = {
   apiKey: 3,
   minVersion: 0,
   maxVersion: 13,
+
+  knowsTopics(request, image) {
+    return (request.topics ?? []).every(({ name, topicId }) => hasTopic(image, name, topicId));
+  },
 
   async respond(request, context, broker) {
     const asked = askedTopics(request, context);

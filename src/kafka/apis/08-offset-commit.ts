@@ -18,6 +18,7 @@ import type { MetadataImage } from "../../cluster/image.ts";
 import type { Topic } from "../../cluster/topic.ts";
 import type { CommitPartition } from "../../group/group.ts";
 import type { ApiHandler, RequestOf, ResponseOf } from "../api-handler.ts";
+import { hasTopic } from "../partition-lookup.ts";
 
 const FIRST_VERSION_BY_ID = 10;
 const FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND = 9;
@@ -29,6 +30,10 @@ export const offsetCommit: ApiHandler<8> = {
   apiKey: 8,
   minVersion: 0,
   maxVersion: 10,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ name, topicId }) => hasTopic(image, name, topicId));
+  },
 
   async respond(request, context, broker) {
     const isById = context.apiVersion >= FIRST_VERSION_BY_ID;

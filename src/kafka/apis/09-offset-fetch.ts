@@ -20,6 +20,7 @@ import { isOfTopic } from "../../group/group-offsets.ts";
 import { KafkaError } from "../../kafka-error.ts";
 import { type TopicId, ZERO_TOPIC_ID } from "../../topic-partition.ts";
 import type { ApiHandler, BrokerServices, RequestContext, RequestOf, ResponseOf } from "../api-handler.ts";
+import { hasTopic } from "../partition-lookup.ts";
 
 const FIRST_VERSION_WITH_TOP_LEVEL_CODE = 2;
 const FIRST_VERSION_WITH_GROUPS = 8;
@@ -53,6 +54,15 @@ export const offsetFetch: ApiHandler<9> = {
   apiKey: 9,
   minVersion: 0,
   maxVersion: 10,
+
+  knowsTopics(request, image) {
+    const topics = request.groups.flatMap((group) => group.topics ?? []);
+    const byName = request.topics ?? [];
+    return (
+      topics.every(({ name, topicId }) => hasTopic(image, name, topicId)) &&
+      byName.every(({ name }) => hasTopic(image, name))
+    );
+  },
 
   async respond(request, context, broker) {
     if (context.apiVersion < FIRST_VERSION_WITH_GROUPS) {

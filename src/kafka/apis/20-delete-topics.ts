@@ -11,7 +11,7 @@ import { KafkaError } from "../../kafka-error.ts";
 import { type TopicId, ZERO_TOPIC_ID } from "../../topic-partition.ts";
 import { withAdminDeadline } from "../admin-deadline.ts";
 import type { ApiHandler, BrokerServices, RequestContext, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findTopic } from "../partition-lookup.ts";
+import { findTopic, hasTopic } from "../partition-lookup.ts";
 
 type DeleteTopicsRequest = RequestOf<20>;
 type TopicResponse = ResponseOf<20>["responses"][number];
@@ -29,6 +29,12 @@ export const deleteTopics: ApiHandler<20> = {
   apiKey: 20,
   minVersion: 0,
   maxVersion: 6,
+
+  knowsTopics(request, image) {
+    return [...request.topicNames.map((name) => ({ name, topicId: undefined })), ...request.topics].every(
+      ({ name, topicId }) => hasTopic(image, name, topicId),
+    );
+  },
 
   async respond(request, context, broker) {
     const targets = targetsOf(request, context);

@@ -17,7 +17,7 @@ import { KafkaError } from "../../kafka-error.ts";
 import type { Offset } from "../../topic-partition.ts";
 import { withAdminDeadline } from "../admin-deadline.ts";
 import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findReadableLog, findTopic } from "../partition-lookup.ts";
+import { findReadableLog, findTopic, hasTopic } from "../partition-lookup.ts";
 
 type PartitionRequest = RequestOf<21>["topics"][number]["partitions"][number];
 type PartitionResponse = ResponseOf<21>["topics"][number]["partitions"][number];
@@ -36,6 +36,10 @@ export const deleteRecords: ApiHandler<21> = {
   apiKey: 21,
   minVersion: 0,
   maxVersion: 2,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ name }) => hasTopic(image, name));
+  },
 
   async respond(request, context, broker) {
     const topics = request.topics.map(({ name, partitions }) => ({

@@ -10,7 +10,7 @@ import {
 } from "../../../generated/kafka/offset-for-leader-epoch-response.ts";
 import { KafkaError } from "../../kafka-error.ts";
 import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findReadableLog, findTopic, requireLeaderEpoch } from "../partition-lookup.ts";
+import { findReadableLog, findTopic, hasTopic, requireLeaderEpoch } from "../partition-lookup.ts";
 
 type PartitionRequest = RequestOf<23>["topics"][number]["partitions"][number];
 type PartitionResponse = ResponseOf<23>["topics"][number]["partitions"][number];
@@ -20,6 +20,10 @@ export const offsetForLeaderEpoch: ApiHandler<23> = {
   apiKey: 23,
   minVersion: 0,
   maxVersion: 4,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ topic }) => hasTopic(image, topic));
+  },
 
   respond(request, _context, broker) {
     return createOffsetForLeaderEpochResponse({

@@ -13,7 +13,7 @@ import { validateTopicName } from "../../cluster/topic.ts";
 import { KafkaError } from "../../kafka-error.ts";
 import type { ApiHandler, BrokerServices, RequestOf, ResponseOf } from "../api-handler.ts";
 import { brokerConfigRows, type ConfigRow, ConfigSource, topicConfigRows } from "../config-entries.ts";
-import { findTopic } from "../partition-lookup.ts";
+import { findTopic, hasTopic } from "../partition-lookup.ts";
 
 type DescribeConfigsRequest = RequestOf<32>;
 type ResourceRequest = DescribeConfigsRequest["resources"][number];
@@ -27,6 +27,12 @@ export const describeConfigs: ApiHandler<32> = {
   apiKey: 32,
   minVersion: 0,
   maxVersion: 4,
+
+  knowsTopics(request, image) {
+    return request.resources.every(
+      ({ resourceType, resourceName }) => resourceType !== TOPIC || hasTopic(image, resourceName),
+    );
+  },
 
   respond(request, { apiVersion }, broker) {
     const asked = { request, apiVersion };

@@ -12,7 +12,7 @@ import type { MetadataImage } from "../../cluster/image.ts";
 import { validateTopicName } from "../../cluster/topic.ts";
 import { errorCodeOf, KafkaError } from "../../kafka-error.ts";
 import type { ApiHandler, RequestOf, ResponseOf } from "../api-handler.ts";
-import { findTopic } from "../partition-lookup.ts";
+import { findTopic, hasTopic } from "../partition-lookup.ts";
 import { allOperations, partitionRow } from "../topic-rows.ts";
 
 type TopicRow = ResponseOf<75>["topics"][number];
@@ -22,6 +22,10 @@ export const describeTopicPartitions: ApiHandler<75> = {
   apiKey: 75,
   minVersion: 0,
   maxVersion: 0,
+
+  knowsTopics(request, image) {
+    return request.topics.every(({ name }) => hasTopic(image, name));
+  },
 
   respond(request, _context, broker) {
     const image = broker.image();

@@ -1,0 +1,47 @@
+// What a log says of calls that fail again and again: one line when an outage begins, one when it is over, and nothing
+// louder than debug between. Whoever waits for the same store tells the same outage.
+import type { Clock } from "./clock.ts";
+import type { Log, LogFields } from "./log.ts";
+
+/** Parts of an {@link OutageLog}. */
+export interface OutageLogParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** The warning at the first failure: a constant. */
+  readonly began: string;
+  /** The line at the first answer afterwards: a constant. */
+  readonly over: string;
+}
+
+/** Tells the outages of one store. */
+export class OutageLog {
+  readonly #parts: OutageLogParts;
+  /** Monotonic time of the first failure since the last answer. */
+  #sinceMs: number | undefined;
+  #failureCount = 0;
+
+  constructor(parts: OutageLogParts) {
+    this.#parts = parts;
+  }
+
+  /** A call failed, and is tried again. The error is told in one line: where it was thrown says nothing of the outage. */
+  failed(error: unknown, fields: LogFields = {}): void {
+    const { log, clock, began } = this.#parts;
+    this.#failureCount++;
+    if (this.#sinceMs !== undefined) {
+      log.debug(began, { ...fields, error });
+      return;
+    }
+    this.#sinceMs = clock.monotonicMs();
+    log.warn(began, { ...fields, error: String(error) });
+  }
+
+  /** A call was answered. */
+  answered(): void {
+    if (this.#sinceMs === undefined) return;
+    const { log, clock, over } = this.#parts;
+    log.info(over, { afterMs: Math.round(clock.monotonicMs() - this.#sinceMs), failures: this.#failureCount });
+    this.#sinceMs = undefined;
+    this.#failureCount = 0;
+  }
+}
