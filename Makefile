@@ -14,7 +14,7 @@ BENCHES := $(wildcard bench/codecs.ts bench/records.ts bench/broker.ts bench/sta
 BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) tsconfig.json tsconfig.build.json package-lock.json
 
 .PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
-	test-e2e test-e2e-debug campaign ci clean deps
+	test-e2e test-e2e-debug scenarios campaign ci clean deps
 
 help: ## Print this list (needs nothing)
 	@echo "KafScale: a Kafka-compatible broker that keeps every record in object storage."
@@ -81,8 +81,13 @@ test-e2e-debug: export KAFSCALE_LOG_LEVEL := debug
 test-e2e-debug: export KAFSCALE_E2E_SHOW_BROKER := true
 test-e2e-debug: test-e2e ## The same, with the brokers' debug log on the terminal (needs as test-e2e)
 
-campaign: ## Run the long simulation, the long fuzz and a long kill series, hours, then print one table (needs as test-e2e)
-	@node scripts/run-parts.mjs campaign
+scenarios: build ## Break a cluster of three brokers in every way for minutes each, or in SCENARIO='S3 503 storm' (needs as test-e2e)
+	@$(BIN)/tsx scripts/tools.ts --as-far-as-possible
+	@KAFSCALE_E2E_CAMPAIGN=true CAMPAIGN_SEED='$(CAMPAIGN_SEED)' CAMPAIGN_MINUTES='$(CAMPAIGN_MINUTES)' SCENARIO='$(SCENARIO)' \
+		$(BIN)/vitest run --config vitest.e2e.config.ts
+
+campaign: ## Run the long simulation, fuzz, kill series and scenarios, hours; CAMPAIGN_MINUTES=60 or SCENARIO=x: those alone (needs as test-e2e)
+	@SCENARIO='$(SCENARIO)' CAMPAIGN_MINUTES='$(CAMPAIGN_MINUTES)' node scripts/run-parts.mjs campaign
 
 ci: ## Run everything that a change has to pass and print the minutes of each part (needs as test-e2e)
 	@node scripts/run-parts.mjs ci

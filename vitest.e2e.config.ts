@@ -1,11 +1,16 @@
-// How `make test-e2e` runs the tests: one file after the other, because each starts programs that need both cores.
+// How `make test-e2e` and `make scenarios` run the tests: one file after the other, because each starts programs that need both cores.
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { reporters } from "./vitest.reporters.ts";
 
+/** Hours, where everything else takes minutes: `make scenarios` runs it alone. */
+const campaign = "test/e2e/campaign.test.ts";
+const isCampaign = process.env["KAFSCALE_E2E_CAMPAIGN"] === "true";
+
 export default defineConfig({
   test: {
-    include: ["test/e2e/**/*.test.ts"],
+    include: isCampaign ? [campaign] : ["test/e2e/**/*.test.ts"],
+    exclude: isCampaign ? [] : [campaign],
     // Programs are found by their usual names, the pinned ones first.
     env: {
       PATH: `${join(import.meta.dirname, ".tools", "bin")}:${process.env["PATH"] ?? ""}`,

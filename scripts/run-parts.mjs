@@ -19,10 +19,13 @@ const ci = [
   { name: "test-e2e", command: ["make", "test-e2e"], report: `${reportFolder}/e2e.json` },
 ];
 
-/** The long runs: hours. Each length can be set, as `make campaign SEEDS=1000000`. */
-const campaign = [
-  { name: "install", command: ["node", "scripts/prepare.mjs"] },
-  { name: "tools", command: ["make", "tools"] },
+const scenarios = { name: "scenarios", command: ["make", "scenarios"], report: `${reportFolder}/scenarios.json` };
+
+/**
+ * The long runs: hours. Each length can be set, as `make campaign SEEDS=1000000`. Whoever names a scenario, or says for how
+ * long scenarios are to be run, wants those alone. CAMPAIGN_SEED repeats their order.
+ */
+const longRuns = [
   { name: "sim", command: ["make", "sim", `SEEDS=${process.env.SEEDS ?? 200_000}`] },
   { name: "fuzz", command: ["make", "fuzz", `FUZZ_SECONDS=${process.env.FUZZ_SECONDS ?? 3600}`] },
   {
@@ -30,6 +33,12 @@ const campaign = [
     command: ["make", "test-e2e", `KILLS=${process.env.KILLS ?? 50}`],
     report: `${reportFolder}/e2e.json`,
   },
+  scenarios,
+];
+const campaign = [
+  { name: "install", command: ["node", "scripts/prepare.mjs"] },
+  { name: "tools", command: ["make", "tools"] },
+  ...(process.env.SCENARIO || process.env.CAMPAIGN_MINUTES ? [scenarios] : longRuns),
 ];
 
 /** Tests counted by a vitest report. A run that failed outside its tests, or left no report, counts one failure. */

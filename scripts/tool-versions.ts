@@ -34,6 +34,9 @@ export const kcatPackages: readonly string[] = [
 /** strace, which shows the system calls of the stores, with its libraries. */
 export const stracePackages: readonly string[] = ["strace", "libunwind8", "liblzma5"];
 
+/** libfaketime, which gives one process a wrong clock: a library for LD_PRELOAD, without a program of its own. */
+export const faketimePackages: readonly string[] = ["libfaketime"];
+
 /** A newer librdkafka than kcat's, through its Python binding. */
 export const pythonPackages: readonly string[] = ["confluent-kafka==2.16.1"];
 

@@ -9,6 +9,7 @@ import {
   commandWrappers,
   etcdModule,
   etcdVersion,
+  faketimePackages,
   kcatPackages,
   mavenProject,
   pythonPackages,
@@ -71,6 +72,10 @@ function installDebian(name: string, packages: readonly string[]): void {
     cwd: folder,
   });
   expectOk(unpack, `unpacking ${name}`);
+}
+
+function installDebianProgram(name: string, packages: readonly string[]): void {
+  installDebian(name, packages);
   expectOk(runCommand(join(toolsFolder, "bin", name), ["-V"]), `starting ${name}`);
 }
 
@@ -135,8 +140,13 @@ const tools: readonly Tool[] = [
     contents: mavenProject(clients39Dependencies),
     install: () => installJars("kafka-3.9", mavenProject(clients39Dependencies)),
   },
-  { name: "kcat", contents: kcatPackages.join(" "), install: () => installDebian("kcat", kcatPackages) },
-  { name: "strace", contents: stracePackages.join(" "), install: () => installDebian("strace", stracePackages) },
+  { name: "kcat", contents: kcatPackages.join(" "), install: () => installDebianProgram("kcat", kcatPackages) },
+  { name: "strace", contents: stracePackages.join(" "), install: () => installDebianProgram("strace", stracePackages) },
+  {
+    name: "faketime",
+    contents: faketimePackages.join(" "),
+    install: () => installDebian("faketime", faketimePackages),
+  },
   { name: "etcd", contents: JSON.stringify([etcdVersion, etcdModule]), install: installEtcd },
   ...Object.entries(s3Servers).map(([name, program]) => ({
     name,

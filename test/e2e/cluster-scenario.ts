@@ -4,7 +4,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { type GroupView, kafkajsLanes, pythonGroup, pythonSpread, type SpreadTarget } from "./clients/record-stream.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, LinkKind } from "./cluster.ts";
 import {
   type Gap,
   isAcknowledged,
@@ -12,8 +12,10 @@ import {
   partitionsWrittenSince,
   type RecordStream,
   type SentRecord,
+  type TimeSpan,
 } from "./history.ts";
 import { check, type FoundRecord, readBack, type Verdict } from "./history-check.ts";
+import { plantedFaults } from "./planted-faults.ts";
 import { eventually } from "./wait.ts";
 
 /** Partitions of each scenario's topic. */
@@ -21,11 +23,27 @@ const PARTITION_COUNT = 100;
 /** Acknowledgements a second that a run without a fault has to reach. */
 const ACKS_PER_SECOND_MIN = 1_000;
 const CALM_MS = 3_000;
+/** Short, so that a client soon asks elsewhere and a gap is the brokers'. */
 const REQUEST_TIMEOUT_MS = 1_500;
+/** How much earlier than its true moment a client may have noted the sending of a record. */
+const NOTED_MS = 100;
+
+/** How long a scenario takes, and what it chooses by chance. */
+export interface ScenarioForm {
+  /** Whether faults have the lengths of a campaign, or the short ones of `make test-e2e`. */
+  readonly isFull: boolean;
+  /** 0 up to 1. */
+  readonly random: () => number;
+  /** The topic's name: each is used once. */
+  readonly topic: string;
+  /** Told how the run went before it is judged. */
+  readonly onOutcome?: (outcome: ScenarioOutcome) => void;
+}
 
 /** What a fault can see of its scenario. */
 export interface FaultScene {
   readonly cluster: Cluster;
+  readonly form: ScenarioForm;
   readonly streams: readonly RecordStream[];
   readonly group: GroupView | undefined;
   /** Leaders by partition before the fault. */
@@ -36,62 +54,95 @@ export interface FaultScene {
   readonly untilBalanced: () => Promise<void>;
 }
 
+/** What a fault says of itself when it is over. */
+export interface FaultReport {
+  /** For how long nothing could be acknowledged, whatever the brokers did; 0 unless given. */
+  readonly outageMs?: number;
+  /** How long a partition may pause beyond that, as it is promised. */
+  readonly promisedMs?: number;
+  /** A time in which no record that was sent in it may be acknowledged. */
+  readonly silent?: TimeSpan;
+}
+
 /** What is broken, and how. */
 export interface Scenario {
   readonly name: string;
   /** Whether a consumer group reads along. */
   readonly isGroupReading?: boolean;
+  /** What passes by there is harmed; without it a process is, and records are late for it. */
+  readonly harms?: LinkKind;
+  /** After how long without an answer a client asks elsewhere, where it has to wait longer than usual. */
+  readonly requestTimeoutMs?: number;
   /** Breaks and mends. */
-  readonly fault: (scene: FaultScene) => Promise<void>;
+  readonly fault: (scene: FaultScene) => Promise<FaultReport>;
 }
 
 /** How a scenario went. */
 export interface ScenarioOutcome {
+  readonly name: string;
   readonly topic: string;
   readonly streams: readonly RecordStream[];
   readonly group: GroupView | undefined;
+  readonly report: FaultReport;
   readonly verdict: Verdict;
   /** Records that were read back. */
   readonly foundCount: number;
   /** Of each partition, longest first. */
   readonly gaps: readonly Gap[];
   /** Records that waited longer for their answer than any before the fault. */
-  readonly harmedCount: number;
+  readonly delayedCount: number;
+  /** What was harmed on its way to the stores and to other brokers. */
+  readonly harmedCounts: Readonly<Record<LinkKind, number>>;
   readonly acknowledgedCount: number;
+  /** Retries that kafkajs told of. */
+  readonly retryCount: number;
   /** Acknowledgements a second before the fault. */
   readonly calmRate: number;
   /** The longest gap of any partition before the fault. */
   readonly calmGapMs: number;
+  /** Faults that were planted into what was read back, and how many of them the checker told exactly. */
+  readonly planted: { readonly count: number; readonly foundCount: number };
 }
 
 /** Runs a scenario on a topic of its own, prints its line, and fails when anything acknowledged is not as it was told. */
-export async function runScenario(cluster: Cluster, scenario: Scenario): Promise<ScenarioOutcome> {
-  const topic = scenario.name.replaceAll(/[^A-Za-z0-9]+/g, "-");
+export async function runScenario(cluster: Cluster, scenario: Scenario, form: ScenarioForm): Promise<ScenarioOutcome> {
+  const { topic } = form;
   await cluster.createTopic(topic, PARTITION_COUNT);
-  const times = { requestTimeoutMs: REQUEST_TIMEOUT_MS };
-  const target = { bootstraps: cluster.bootstraps, topic, partitionCount: PARTITION_COUNT, ...times };
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = scenario;
+  const target = { bootstraps: cluster.bootstraps, topic, partitionCount: PARTITION_COUNT, requestTimeoutMs };
   const group = scenario.isGroupReading ? await pythonGroup(target, `${topic}-readers`, 2) : undefined;
   const streams = await startStreams(target);
+  const before = cluster.harmedCounts;
   let spans: FaultSpans;
   try {
-    spans = await breakAndMend(scenario, { cluster, topic, streams, group });
+    spans = await breakAndMend(scenario, { cluster, form, streams, group });
   } finally {
+    cluster.mendLinks();
     await Promise.all(streams.map((stream) => stream.end()));
   }
+  const after = cluster.harmedCounts;
+  const harmedCounts = {
+    s3: after.s3 - before.s3,
+    etcd: after.etcd - before.etcd,
+    control: after.control - before.control,
+  };
   const found = await readBack(cluster.bootstrap, topic);
   if (group) await untilAllRead(group, found);
   await group?.leave();
-  const outcome = judge({ topic, streams, group, found, spans });
-  printLine(scenario.name, outcome, spans);
+  const outcome = judge({ name: scenario.name, topic, streams, group, found, spans, harmedCounts });
+  printLine(outcome, spans);
+  form.onOutcome?.(outcome);
   expectNothingHarmed(streams, found);
-  expectNotVoid(outcome, found);
+  expectNotVoid(outcome, scenario);
+  expectSilence(outcome);
+  expectGapsWithin(outcome);
   if (group) expectStored(group, found);
   return outcome;
 }
 
 interface Running {
   readonly cluster: Cluster;
-  readonly topic: string;
+  readonly form: ScenarioForm;
   readonly streams: readonly RecordStream[];
   readonly group: GroupView | undefined;
 }
@@ -101,11 +152,12 @@ interface FaultSpans {
   readonly calmMs: number;
   readonly faultMs: number;
   readonly endMs: number;
+  readonly report: FaultReport;
 }
 
 async function breakAndMend({ fault }: Scenario, running: Running): Promise<FaultSpans> {
-  const { cluster, topic, streams } = running;
-  const leaders = await cluster.leaders(topic);
+  const { cluster, form, streams } = running;
+  const leaders = await cluster.leaders(form.topic);
   const untilWritable = async (timeoutMs: number) => {
     const sinceMs = Date.now();
     const missing = () => {
@@ -115,38 +167,43 @@ async function breakAndMend({ fault }: Scenario, running: Running): Promise<Faul
     const isWritable = () => missing().length === 0;
     await eventually(isWritable, () => `writable again: ${missing().join(", ")}`, timeoutMs);
   };
-  const untilBalanced = () => cluster.untilLeadersAre(topic, leaders);
+  const untilBalanced = () => cluster.untilLeadersAre(form.topic, leaders);
   await untilWritable(20_000);
   const calmMs = Date.now();
   await sleep(CALM_MS);
   await untilWritable(5_000);
   const faultMs = Date.now();
-  await fault({ ...running, leaders, untilWritable, untilBalanced });
+  const report = await fault({ ...running, leaders, untilWritable, untilBalanced });
   await untilWritable(20_000);
-  return { calmMs, faultMs, endMs: Date.now() };
+  return { calmMs, faultMs, endMs: Date.now(), report };
 }
 
-function judge(
-  facts: Omit<Running, "cluster"> & { readonly found: readonly FoundRecord[]; readonly spans: FaultSpans },
-) {
-  const { topic, streams, group, found, spans } = facts;
-  const { calmMs, faultMs, endMs } = spans;
+interface ScenarioFacts extends Pick<ScenarioOutcome, "name" | "topic" | "streams" | "group" | "harmedCounts"> {
+  readonly found: readonly FoundRecord[];
+  readonly spans: FaultSpans;
+}
+
+function judge({ found, spans, ...facts }: ScenarioFacts): ScenarioOutcome {
+  const { streams } = facts;
+  const { calmMs, faultMs, endMs, report } = spans;
   const records = streams.flatMap(({ sent }) => sent);
   const calm = records.filter(({ answeredMs }) => answeredMs >= calmMs && answeredMs < faultMs);
   const slowestCalmMs = calm.reduce((most, { sentMs, answeredMs }) => Math.max(most, answeredMs - sentMs), 0);
-  const isHarmed = (record: SentRecord) =>
+  const isDelayed = (record: SentRecord) =>
     record.answeredMs > faultMs && record.answeredMs - record.sentMs > slowestCalmMs;
+  const plants = plantedFaults(streams, found);
   return {
-    topic,
-    streams,
-    group,
+    ...facts,
+    report,
     verdict: check(streams, found),
     foundCount: found.length,
     calmGapMs: longestGaps(streams, PARTITION_COUNT, { fromMs: calmMs, toMs: faultMs })[0]?.ms ?? 0,
     gaps: longestGaps(streams, PARTITION_COUNT, { fromMs: calmMs, toMs: endMs }),
-    harmedCount: records.filter(isHarmed).length,
+    delayedCount: records.filter(isDelayed).length,
     acknowledgedCount: records.filter(isAcknowledged).length,
+    retryCount: streams.flatMap(({ warnings }) => warnings).filter((line) => line.includes("retryCount")).length,
     calmRate: (calm.filter(isAcknowledged).length / (faultMs - calmMs)) * 1_000,
+    planted: { count: plants.length, foundCount: plants.filter(({ isFound }) => isFound).length },
   };
 }
 
@@ -158,11 +215,21 @@ function pauseFactor(): number {
   return Math.max(2.5, (loadavg()[0] ?? 0) / availableParallelism());
 }
 
-/** Fails when a partition acknowledged nothing for much longer than the `limitMs` that is promised. */
-export function expectGapsWithin({ gaps }: ScenarioOutcome, limitMs: number): void {
+/** Fails when a partition acknowledged nothing for much longer than is promised. */
+function expectGapsWithin({ gaps, report: { outageMs = 0, promisedMs } }: ScenarioOutcome): void {
+  if (promisedMs === undefined) return;
   const factor = pauseFactor();
-  const what = `longest gap in ms; ${limitMs} are promised, ${factor.toFixed(1)} times that is a fault`;
-  expect(gaps[0]?.ms, what).toBeLessThanOrEqual(limitMs * factor);
+  const what = `longest gap in ms; ${outageMs} without a store and ${promisedMs} are promised, ${factor.toFixed(1)} times that is a fault`;
+  expect(gaps[0]?.ms, what).toBeLessThanOrEqual(outageMs + promisedMs * factor);
+}
+
+/** Fails when a record was acknowledged while no broker could have stored it. */
+function expectSilence({ streams, report: { silent } }: ScenarioOutcome): void {
+  if (!silent) return;
+  const isImpossible = (record: SentRecord) =>
+    isAcknowledged(record) && record.sentMs > silent.fromMs + NOTED_MS && record.answeredMs < silent.toMs;
+  const impossible = streams.flatMap(({ sent }) => sent.filter(isImpossible));
+  expect(impossible, "acknowledged while the stores were out of reach").toEqual([]);
 }
 
 async function startStreams(target: SpreadTarget): Promise<readonly RecordStream[]> {
@@ -184,23 +251,24 @@ async function untilAllRead({ read }: GroupView, found: readonly FoundRecord[]):
   await eventually(isAllRead, () => `${unread()} of ${found.length} not read by the group`, 30_000);
 }
 
-function printLine(
-  name: string,
-  { streams, verdict, gaps, harmedCount, acknowledgedCount, calmRate, calmGapMs, group }: ScenarioOutcome,
-  { calmMs, endMs }: FaultSpans,
-): void {
-  const retryCount = streams.flatMap(({ warnings }) => warnings).filter((line) => line.includes("retryCount")).length;
+function printLine(outcome: ScenarioOutcome, { calmMs, endMs }: FaultSpans): void {
+  const { name, streams, verdict, gaps, calmRate, calmGapMs, group, planted } = outcome;
+  const { harmedCounts, report } = outcome;
   const failed = streams.flatMap(({ sent }) => sent).filter((record) => !isAcknowledged(record)).length;
   const [longest, ...others] = gaps;
   const median = others[Math.floor(others.length / 2)];
+  const promised = report.promisedMs === undefined ? "none" : `${report.promisedMs} ms`;
+  const outage = report.outageMs === undefined ? "" : ` beyond an outage of ${report.outageMs.toFixed(0)} ms`;
   const facts = [
-    `${acknowledgedCount} acks in ${((endMs - calmMs) / 1_000).toFixed(1)} s (${calmRate.toFixed(0)}/s before the fault)`,
-    `${harmedCount} delayed`,
-    `${retryCount} retries of kafkajs`,
+    `${outcome.acknowledgedCount} acks in ${((endMs - calmMs) / 1_000).toFixed(1)} s (${calmRate.toFixed(0)}/s before the fault)`,
+    `${outcome.delayedCount} delayed`,
+    `${outcome.retryCount} retries of kafkajs`,
     `${failed} given up`,
-    `longest gap ${longest?.ms.toFixed(0)} ms (partition ${longest?.partition}), median ${median?.ms.toFixed(0)} ms, before the fault ${calmGapMs.toFixed(0)} ms`,
+    `longest gap ${longest?.ms.toFixed(0)} ms (partition ${longest?.partition}; promised ${promised}${outage}), median ${median?.ms.toFixed(0)} ms, before the fault ${calmGapMs.toFixed(0)} ms`,
+    `harmed: ${harmedCounts.s3} of S3, ${harmedCounts.etcd} of etcd, ${harmedCounts.control} between brokers`,
     `${verdict.lost.length} lost, ${verdict.duplicated.length} duplicated, ${verdict.outOfOrder.length} out of order`,
     `${verdict.moved.length} moved, ${verdict.holes.length} holes, ${verdict.repeatCount} repeated without idempotence`,
+    `${planted.foundCount} of ${planted.count} planted faults found`,
     ...(group ? [`group: ${group.assignmentCount} assignments`] : []),
   ];
   facts.push(`load ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores`);
@@ -213,19 +281,14 @@ export function expectNothingHarmed(streams: readonly RecordStream[], found: rea
   expect(findings).toEqual({ lost: [], duplicated: [], outOfOrder: [], moved: [], holes: [] });
 }
 
-/** Fails when the run shows nothing: nothing acknowledged, nothing harmed, or a loss that the checker does not see. */
-function expectNotVoid(outcome: ScenarioOutcome, found: readonly FoundRecord[]): void {
+/** Fails when the run shows nothing: nothing acknowledged, nothing harmed, or a planted fault that the checker misses. */
+function expectNotVoid(outcome: ScenarioOutcome, { harms }: Scenario): void {
   expect(outcome.acknowledgedCount, "acknowledged records").toBeGreaterThan(0);
   expect(outcome.calmRate, "acknowledgements a second before the fault").toBeGreaterThanOrEqual(ACKS_PER_SECOND_MIN);
-  expect(outcome.harmedCount, "records that the fault delayed").toBeGreaterThan(0);
-  expect(check(outcome.streams, withoutOne(outcome, found)).lost, "a planted loss").toHaveLength(1);
-}
-
-/** What was found without one acknowledged record of a client that stores each once: taking one of two would be no loss. */
-function withoutOne({ streams }: ScenarioOutcome, found: readonly FoundRecord[]): readonly FoundRecord[] {
-  const acknowledged = streams.find(({ isIdempotent }) => isIdempotent)?.sent.filter(isAcknowledged) ?? [];
-  const { partition, outcome } = acknowledged[Math.floor(acknowledged.length / 2)] ?? {};
-  return found.filter((record) => record.partition !== partition || record.offset !== outcome);
+  if (harms) expect(outcome.harmedCounts[harms], `void: nothing of ${harms} was harmed`).toBeGreaterThan(0);
+  else expect(outcome.delayedCount, "void: no record was late for the fault").toBeGreaterThan(0);
+  expect(outcome.planted.count, "planted faults").toBeGreaterThan(0);
+  expect(outcome.planted.foundCount, "planted faults that were found").toBe(outcome.planted.count);
 }
 
 /** Fails when a group was given something that is not stored: a record that was never committed. */

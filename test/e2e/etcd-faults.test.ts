@@ -90,12 +90,12 @@ describeWithTools("etcd with faults", ["etcd"], () => {
   it("calls a transaction unknown whose answer was lost, and shows on the second sending that it was applied", async () => {
     const store = openHarmed();
     await store.get("warm", { signal });
-    const before = proxy.lostPieces;
+    const before = proxy.harmedCount;
     proxy.mode = "lose-answers";
     const { kind, afterMs } = await failureOf(store.txn(putIfAbsent("lost/a", "mine"), { signal }));
     expect(kind).toBe("unknown");
     expect(afterMs).toBeLessThan(CALL_MS_MAX);
-    expect(proxy.lostPieces).toBeGreaterThan(before);
+    expect(proxy.harmedCount).toBeGreaterThan(before);
     proxy.mode = "pass";
     const again = await untilAnswered(() => store.txn(putIfAbsent("lost/a", "mine"), { signal }));
     expect(again.succeeded).toBe(false);
@@ -120,7 +120,7 @@ describeWithTools("etcd with faults", ["etcd"], () => {
   it("gives up every kind of call in a black hole at its deadline, and answers again at once when it is over", async () => {
     const store = openHarmed();
     const lease = await store.grantLease(60_000, { signal });
-    const before = proxy.lostPieces;
+    const before = proxy.harmedCount;
     proxy.mode = "black-hole";
     const failures = await Promise.all([
       failureOf(store.txn(put("hole/a", "1"), { signal })),
@@ -133,7 +133,7 @@ describeWithTools("etcd with faults", ["etcd"], () => {
       expect(kind).toBe("unknown");
       expect(afterMs).toBeLessThan(CALL_MS_MAX);
     }
-    expect(proxy.lostPieces).toBeGreaterThan(before);
+    expect(proxy.harmedCount).toBeGreaterThan(before);
     proxy.mode = "pass";
     const start = performance.now();
     await untilAnswered(() => store.get("hole/a", { signal }));

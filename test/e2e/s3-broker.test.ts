@@ -9,6 +9,7 @@ import { BrokerProcess } from "./broker-process.ts";
 import { javaStream, kafkajsStream, pythonStream } from "./clients/value-stream.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { runProgram } from "./program.ts";
+import { refusalOf } from "./refused-start.ts";
 import { type S3Keys, S3Server, s3Access, s3ServerNames } from "./s3-server.ts";
 import { expectDense, judge, readAll } from "./stored-records.ts";
 import { createTopic } from "./target-broker.ts";
@@ -16,19 +17,6 @@ import { describeWithTools, toolCommand } from "./tools.ts";
 import { eventually } from "./wait.ts";
 
 const killCount = Number(process.env["KAFSCALE_E2E_KILLS"] ?? "3");
-
-/** The line with which a start ends that should not succeed. */
-async function refusalOf(env: Readonly<Record<string, string>>, dataDir?: string): Promise<string> {
-  const start = BrokerProcess.start({ env, ...(dataDir === undefined ? {} : { dataDir }) });
-  const failure = await start.then(
-    async (broker) => {
-      await broker.stop();
-      return "the broker started";
-    },
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  );
-  return failure.slice(failure.indexOf("stderr:"));
-}
 
 for (const name of s3ServerNames) {
   describeWithTools(`a broker on ${name} and etcd`, ["etcd", "kafka", "kcat", "python", name], () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { freePort } from "./broker-process.ts";
-import { RunningProgram } from "./program.ts";
+import { RunningProgram, runProgram } from "./program.ts";
 import { toolCommand } from "./tools.ts";
 
 /** The servers that `make tools` installs. */
@@ -22,16 +22,16 @@ export interface S3Keys {
 }
 
 interface Launch {
-  readonly args: (port: number, folder: string) => readonly string[];
+  readonly args: (port: number, folder: string, usersFolder: string) => readonly string[];
   readonly env: (keys: S3Keys) => Readonly<Record<string, string>>;
   readonly healthPath: string;
 }
 
 const launches: Readonly<Record<S3ServerName, Launch>> = {
   versitygw: {
-    args: (port, folder) => {
+    args: (port, folder, usersFolder) => {
       const server = ["--port", `127.0.0.1:${port}`, "--region", s3Access.region, "--health", "/healthz", "--quiet"];
-      return [...server, "posix", folder];
+      return [...server, "--iam-dir", usersFolder, "--iam-cache-disable", "posix", folder];
     },
     env: ({ accessKeyId, secretAccessKey }) => ({ ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey }),
     healthPath: "/healthz",
@@ -51,13 +51,15 @@ const launches: Readonly<Record<S3ServerName, Launch>> = {
 export class S3Server {
   readonly name: S3ServerName;
   readonly bucket = "kafscale";
-  readonly #port: number;
-  readonly #folder = mkdtempSync(join(tmpdir(), "kafscale-e2e-s3-"));
+  readonly port: number;
+  /** Where versitygw keeps the objects: a bucket is a folder in it, an object a file. */
+  readonly folder = mkdtempSync(join(tmpdir(), "kafscale-e2e-s3-"));
+  readonly #usersFolder = mkdtempSync(join(tmpdir(), "kafscale-e2e-s3-users-"));
   #program: RunningProgram;
 
   private constructor(name: S3ServerName, port: number) {
     this.name = name;
-    this.#port = port;
+    this.port = port;
     this.#program = this.#launch(s3Access);
   }
 
@@ -78,7 +80,7 @@ export class S3Server {
 
   /** The address that clients are given. */
   get endpoint(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://127.0.0.1:${this.port}`;
   }
 
   /** What a broker is told to use this server. */
@@ -112,12 +114,29 @@ export class S3Server {
 
   async stop(): Promise<void> {
     await this.#program.stop("SIGTERM", 20_000);
-    rmSync(this.#folder, { recursive: true, force: true });
+    for (const folder of [this.folder, this.#usersFolder]) rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** Lets versitygw know another user: `admin` may do everything, `user` nothing unless the bucket says so. */
+  async addUser({ accessKeyId, secretAccessKey }: S3Keys, role: "admin" | "user"): Promise<void> {
+    await this.#administer("create-user", "--access", accessKeyId, "--secret", secretAccessKey, "--role", role);
+  }
+
+  /** Makes versitygw refuse a user from now on. */
+  async removeUser(accessKeyId: string): Promise<void> {
+    await this.#administer("delete-user", "--access", accessKeyId);
+  }
+
+  async #administer(...args: readonly string[]): Promise<void> {
+    const root = ["--access", s3Access.accessKeyId, "--secret", s3Access.secretAccessKey, "--region", s3Access.region];
+    await runProgram(toolCommand("versitygw"), ["admin", ...root, "--endpoint-url", this.endpoint, ...args]);
   }
 
   #launch(keys: S3Keys): RunningProgram {
     const { args, env } = launches[this.name];
-    return new RunningProgram(toolCommand(this.name), args(this.#port, this.#folder), { env: env(keys) });
+    return new RunningProgram(toolCommand(this.name), args(this.port, this.folder, this.#usersFolder), {
+      env: env(keys),
+    });
   }
 
   async #waitUntilReady(): Promise<void> {

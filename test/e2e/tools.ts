@@ -10,7 +10,7 @@ export const repositoryRoot: string = join(import.meta.dirname, "..", "..");
 const toolsFolder = join(repositoryRoot, ".tools");
 
 /** A tool by the name of its stamp. */
-export type ToolName = "etcd" | "kafka" | "kcat" | "minio" | "python" | "versitygw";
+export type ToolName = "etcd" | "faketime" | "kafka" | "kcat" | "minio" | "python" | "versitygw";
 
 /** The folder whose programs carry the names that Kafka's documentation uses. */
 export const commandFolder: string = join(toolsFolder, "bin");
