@@ -2,6 +2,7 @@
 // Changing a hash here would move data between shards; a golden test pins both.
 import { createHash } from "node:crypto";
 import type { TopicId } from "../topic-partition.ts";
+import type { SessionId } from "./session-id.ts";
 
 /** Shards of a cluster, for ever. */
 export const SHARD_COUNT = 1024;
@@ -27,6 +28,11 @@ export function shardOf(topicId: TopicId, partition: number): number {
   const ofTopic = remembered.get(topicId) ?? new Map<number, number>();
   remembered.set(topicId, ofTopic.set(partition, shard));
   return shard;
+}
+
+/** The shard whose owner removes what a dead session left: the id, 96 bits big-endian, modulo the number of shards. */
+export function sweepingShardOf(sessionId: SessionId): number {
+  return Number(BigInt(`0x${sessionId}`) % BigInt(SHARD_COUNT));
 }
 
 /**

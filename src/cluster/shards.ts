@@ -57,13 +57,17 @@ export async function claimShards(
 ): Promise<ClaimResult> {
   const { claims } = options;
   const dead = await readDeadSessions(session, claims, options);
+  const isIncomplete = [...dead.values()].some((found) => found instanceof Error);
+  const again = isIncomplete ? (await readClaims(session.components, options)).claims : claims;
   const planned: PlannedClaim[] = [];
   const lost: number[] = [];
   const refused: { shard: number; reason: Error }[] = [];
   for (const shard of options.shards) {
     const stored = claims.get(shard);
     const before = stored && dead.get(stored.claim.sessionId);
-    if (stored && !before) lost.push(shard);
+    // What a dead session left goes once its shards are somebody else's: that it is not there says nothing then.
+    const isChanged = stored?.modRevision !== again.get(shard)?.modRevision;
+    if ((stored && !before) || isChanged) lost.push(shard);
     else if (before instanceof Error) refused.push({ shard, reason: before });
     else
       planned.push(

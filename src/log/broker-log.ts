@@ -20,6 +20,7 @@ import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import { type ReconcileCounters, reconcileCounters } from "./reconcile.ts";
 import type { TopicFacts } from "./recovery.ts";
+import { Remover } from "./remover.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
 import { probeStore, type StoreProbe } from "./store-probe.ts";
@@ -81,6 +82,7 @@ export class BrokerLog {
   readonly #parts: BrokerLogComponents;
   readonly #walWriter: WalWriter;
   readonly #walReader: WalReader;
+  readonly #remover: Remover;
   readonly #flushMetrics: FlushMetrics;
   readonly #reconcileCounters: ReconcileCounters;
   /** The present session's log once it serves; null before, and between sessions. */
@@ -97,6 +99,7 @@ export class BrokerLog {
     const { clock, random, log } = cluster;
     this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings });
     this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
+    this.#remover = new Remover({ store, clock, random, log, metrics, settings });
     this.#flushMetrics = registerFlushMetrics(metrics);
     this.#reconcileCounters = reconcileCounters(metrics);
     metrics.gauge("kafscale_sessions", "Sessions this process has registered.", () => this.#sessionCount);
@@ -267,6 +270,7 @@ export class BrokerLog {
       objectKeys,
       walWriter: this.#walWriter,
       walReader: this.#walReader,
+      remover: this.#remover,
       settings,
       readTopicFacts: (signal) => readTopicFacts(cluster, feed, signal),
     });

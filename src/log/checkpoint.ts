@@ -7,7 +7,6 @@ import type { Session } from "../cluster/session.ts";
 import type { ShardClaim, StoredClaim } from "../cluster/shard-claim.ts";
 import { afterCheckpoint, rewriteClaims } from "../cluster/shards.ts";
 import type { Log } from "../host/log.ts";
-import type { BlockRef } from "../objects/block.ts";
 import { CheckpointWriter } from "../objects/checkpoint.ts";
 import type {
   FoldEntry,
@@ -21,6 +20,7 @@ import { emptyList, type SectionPartition } from "../objects/checkpoint-section.
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { Offset } from "../topic-partition.ts";
 import type { Extent } from "./extents.ts";
+import { type NeededBySection, type NeededObjects, neededBy, SectionBlocks } from "./needed-objects.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { ProducerState } from "./producer-states.ts";
 import type { ShardLog } from "./shard-log.ts";
@@ -46,10 +46,8 @@ const REWRITE_SHARE = 0.25;
 const REWRITE_BYTES = 1024 * 1024;
 
 /** A section as it was last written. */
-interface WrittenSection {
+interface WrittenSection extends NeededBySection {
   readonly version: number;
-  readonly ref: BlockRef;
-  readonly lowestPendingN: number | undefined;
   /** Objects that it lists as dropped. */
   readonly dropped: readonly string[];
 }
@@ -68,6 +66,7 @@ interface TakenCheckpoint {
   readonly parts: readonly Uint8Array[];
   /** The claims as the checkpoint lets them be shortened, by what they were when it was taken. */
   readonly shortened: ReadonlyMap<ShardLog, { readonly before: StoredClaim; readonly claim: ShardClaim }>;
+  readonly needed: NeededObjects;
 }
 
 /** Writes the checkpoints of one session, one at a time. */
@@ -79,8 +78,9 @@ export class Checkpointer {
   #lastNumber = 0;
   /** Until its pointer has moved, nothing may be taken that would refer to a checkpoint's object. */
   #isInForce = true;
-  /** Head at which the one in force was made. */
-  #headInForce = 0;
+  #inForce: NeededObjects | undefined;
+  /** Where the long lists of its sections lie. */
+  readonly sectionBlocks = new SectionBlocks();
 
   constructor(components: CheckpointComponents) {
     this.#parts = components;
@@ -103,9 +103,14 @@ export class Checkpointer {
       return;
     }
     this.#isInForce = true;
-    this.#headInForce = head;
+    this.#inForce = taken.needed;
     log.debug("checkpoint in force", { key: taken.objectKey, head });
     await this.#shortenClaims(taken.shortened, signal);
+  }
+
+  /** What the one in force needs; undefined before the first. Whichever follows needs no object of the session besides. */
+  get inForce(): NeededObjects | undefined {
+    return this.#inForce;
   }
 
   /**
@@ -114,11 +119,11 @@ export class Checkpointer {
    */
   sectionInForce(shardLog: ShardLog): SectionInForce | undefined {
     const written = this.#sections.get(shardLog);
-    if (!this.#isInForce || written?.version !== shardLog.version) return undefined;
+    if (!this.#isInForce || !this.#inForce || written?.version !== shardLog.version) return undefined;
     const { ref, lowestPendingN } = written;
     const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, ref.k);
     const place = { objectKey, position: ref.position, length: ref.length, lowestPendingN };
-    return { place, n: this.#headInForce, ...contentsOf(shardLog) };
+    return { place, n: this.#inForce.n, ...contentsOf(shardLog) };
   }
 
   /**
@@ -131,24 +136,31 @@ export class Checkpointer {
 
   #take(head: number, shards: readonly ShardLog[]): TakenCheckpoint {
     const k = ++this.#lastNumber;
+    const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
     const writer = new CheckpointWriter({ k, n: head });
+    const rows: WrittenSection[] = [];
     for (const shardLog of shards) {
       const { shard, version, claim } = shardLog;
       const written = this.#sections.get(shardLog);
-      const lowestPendingN = shardLog.pendingFlushes.lowest(this.#parts.session.sessionId);
       if (written?.version === version) {
-        writer.addSectionReference({ shard, epoch: claim.claim.epoch, ref: written.ref, lowestPendingN });
+        const { ref, lowestPendingN } = written;
+        writer.addSectionReference({ shard, epoch: claim.claim.epoch, ref, lowestPendingN });
+        rows.push(written);
         continue;
       }
+      const lowestPendingN = shardLog.pendingFlushes.lowest(this.#parts.session.sessionId);
       const covered = new Map(shardLog.covers).set(this.#parts.session.sessionId, head);
       const covers = [...covered].map(([sessionId, n]) => ({ sessionId, n }));
       const partitions = [...shardLog.partitions.values()].map((partition) => this.#partition(writer, partition));
       const section = { shard, epoch: claim.claim.epoch, covers, partitions, dropped: [...shardLog.dropped] };
       const ref = writer.addSection(section, { lowestPendingN });
-      this.#sections.set(shardLog, { version, ref, lowestPendingN, dropped: section.dropped });
+      const blocks = this.sectionBlocks.note({ objectKey, ...ref }, partitions);
+      const fresh = { version, ref, lowestPendingN, dropped: section.dropped, blocks };
+      this.#sections.set(shardLog, fresh);
+      rows.push(fresh);
     }
-    const objectKey = this.#parts.objectKeys.checkpoint(this.#parts.session.sessionId, k);
-    return { objectKey, parts: writer.finish(), shortened: shortenedClaims(shards) };
+    const needed = neededBy({ k, n: head }, rows);
+    return { objectKey, parts: writer.finish(), shortened: shortenedClaims(shards), needed };
   }
 
   #partition(writer: CheckpointWriter, partition: PartitionLog): SectionPartition {

@@ -2,6 +2,7 @@
 import type { ColdReadSettings } from "./cold-reads.ts";
 import type { PutBudgetSettings } from "./put-budget.ts";
 import { defaultReconcile, type ReconcileSettings } from "./reconcile-plan.ts";
+import type { RemovalSettings } from "./remover.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -43,6 +44,7 @@ export interface LogSettings {
   readonly checkpointIntervalMs: number;
   readonly checkpointFlushes: number;
   readonly checkpointFooterBytes: number;
+  readonly removal: RemovalSettings;
   /** `producer.id.expiration.ms` of Kafka. */
   readonly producerIdExpirationMs: number;
   readonly reconcile: ReconcileSettings;
@@ -79,6 +81,8 @@ export const embeddedLogSettings: LogSettings = {
   // At most this many footers are read back at a start: one file each, so that a start stays within two seconds.
   checkpointFlushes: 2_048,
   checkpointFooterBytes: 4 * MIB,
+  // A reader may hold on to what it found for as long as a slow client takes; a look is one range of the claims.
+  removal: { graceMs: 600_000, lookEveryMs: 60_000, sweepEveryMs: 3_600_000, objectsPerSecond: 1_000 },
   producerIdExpirationMs: 86_400_000,
   reconcile: defaultReconcile,
   retentionIntervalMs: 300_000,

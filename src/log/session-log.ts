@@ -20,11 +20,12 @@ import { Checkpointer } from "./checkpoint.ts";
 import { Flusher, type FlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog, PartitionTerm } from "./partition-log.ts";
-import { type ReconcileCounters, Reconciler } from "./reconcile.ts";
+import type { ReconcileCounters } from "./reconcile.ts";
 import { Recovery, type TopicFacts } from "./recovery.ts";
 import { inPlaces } from "./recovery-places.ts";
-import { runRetention } from "./retention.ts";
+import type { Remover } from "./remover.ts";
 import type { SealedFlush } from "./seal.ts";
+import { SessionJobs } from "./session-jobs.ts";
 import { SessionProof } from "./session-proof.ts";
 import { ShardLog } from "./shard-log.ts";
 import { Tail } from "./tail.ts";
@@ -44,6 +45,7 @@ export interface SessionLogComponents {
   readonly objectKeys: ObjectKeys;
   readonly walWriter: WalWriter;
   readonly walReader: WalReader;
+  readonly remover: Remover;
   readonly settings: LogSettings;
   /** What recovery has to know of topics, by a linearizable read made after the call. */
   readonly readTopicFacts: (signal: AbortSignal) => Promise<TopicFacts>;
@@ -61,6 +63,7 @@ export class SessionLog {
   readonly #tail: Tail;
   readonly #flusher: Flusher;
   readonly #checkpointer: Checkpointer;
+  readonly #jobs: SessionJobs;
   readonly #shards = new Map<number, ShardLog>();
   /** Since the last checkpoint was taken. */
   #flushesSince = 0;
@@ -79,6 +82,14 @@ export class SessionLog {
     this.#tail = new Tail(settings.tailBytes);
     this.#wakeCheckpoint = new Bell(clock);
     this.#checkpointer = new Checkpointer({ session, wal: walWriter, objectKeys, log });
+    this.#jobs = new SessionJobs({
+      ...components,
+      session,
+      checkpointer: this.#checkpointer,
+      shards: () => this.shards,
+      shard: (shard) => this.#shards.get(shard),
+      onChange: () => this.#noteChange(),
+    });
     const onCommit = (flush: SealedFlush) => this.#noteCommit(flush);
     const parts = { clock, log, metrics, session, wal: walWriter, tail: this.#tail, settings, onCommit };
     this.#flusher = new Flusher(parts, components.flushMetrics);
@@ -111,22 +122,7 @@ export class SessionLog {
   start(): void {
     this.#tasks.spawn("checkpoints", (signal) => this.#checkpointLoop(signal));
     this.#tasks.spawn("producer expiry", (signal) => this.#expiryLoop(signal));
-    const { walWriter: wal, reconcileCounters: counters, settings } = this.#parts;
-    const shards = () => this.shards;
-    const shard = (number: number) => this.#shards.get(number);
-    const onChange = () => this.#noteChange();
-    const reconciler = new Reconciler({
-      ...this.#parts,
-      session: this.session,
-      wal,
-      counters,
-      shards,
-      shard,
-      onChange,
-    });
-    this.#tasks.spawn("reconcile", (signal) => reconciler.run(signal));
-    const retention = { ...this.#parts, intervalMs: settings.retentionIntervalMs, shards };
-    this.#tasks.spawn("retention", (signal) => runRetention(retention, signal));
+    this.#jobs.start(this.#tasks);
   }
 
   /**
@@ -331,6 +327,7 @@ export class SessionLog {
     this.#footerBytesSince = 0;
     const loaded = this.shards.filter((shardLog) => shardLog.isLoaded);
     await this.#checkpointer.write(this.#flusher.head, loaded, signal);
+    this.#jobs.noteCheckpoint();
   }
 
   async #expiryLoop(signal: AbortSignal): Promise<void> {

@@ -61,6 +61,12 @@ export class ObjectKeys {
     return this.#key(`ckpt/${checkedSession(sessionId)}/${checkedNumber(k)}`);
   }
 
+  /** What the keys of a session's own objects begin with: its WAL objects, and its checkpoints. */
+  ofSession(sessionId: string): { readonly wal: string; readonly checkpoints: string } {
+    const checked = checkedSession(sessionId);
+    return { wal: this.#key(`wal/${checked}/`), checkpoints: this.#key(`ckpt/${checked}/`) };
+  }
+
   /** `probe/<broker id>`: what a broker writes to learn whether the store works. */
   probe(brokerId: number): string {
     return this.#key(`probe/${brokerId}`);

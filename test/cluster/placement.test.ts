@@ -1,6 +1,6 @@
 // Both hashes are part of the format: changing one moves every record of a cluster to another shard or owner.
 import { describe, expect, it } from "vitest";
-import { ownerFor, SHARD_COUNT, shardOf } from "../../src/cluster/placement.ts";
+import { ownerFor, SHARD_COUNT, shardOf, sweepingShardOf } from "../../src/cluster/placement.ts";
 
 const topicId = "AQIDBAUGBwgJCgsMDQ4PEA";
 
@@ -9,6 +9,12 @@ describe("shards", () => {
     expect([0, 1, 2, 999].map((partition) => shardOf(topicId, partition))).toEqual([590, 600, 58, 694]);
     expect(shardOf("AAAAAAAAAAAAAAAAAAAAAA", 0)).toBe(434);
     expect(shardOf(topicId, 0)).toBe(590);
+  });
+
+  it("of dead sessions are pinned: the id modulo 1,024", () => {
+    expect(
+      ["000000000000000000000000", "0123456789abcdef01234567", "ffffffffffffffffffffffff"].map(sweepingShardOf),
+    ).toEqual([0, 0x167, 1023]);
   });
 
   it("spread partitions over all of them", () => {

@@ -173,6 +173,21 @@ describe("a claim of a dead session's shards", () => {
     });
   });
 
+  it("is lost, not refused, where the remains are gone because somebody else has claimed the shard since", async () => {
+    const world = new World();
+    const old = await world.session(1);
+    await claim(world, old, [1]);
+    await moveCheckpointPointer(old, { objectKey: "ckpt/x/1", signal: world.signal });
+    const [slow, fast] = [await world.session(1), await world.session(2)];
+    const sweptMeanwhile = async () => {
+      const { claims } = await readClaims(world.components, { signal: world.signal });
+      await claimShards(fast, { shards: [1], claims, loadCheckpoint: checkpoint(0, {}), signal: world.signal });
+      throw new Error("no such object");
+    };
+    const { claimed, lost, refused } = await claim(world, slow, [1], sweptMeanwhile);
+    expect({ claimed, lost, refused }).toEqual({ claimed: [], lost: [1], refused: [] });
+  });
+
   it("names at most 16 dead sessions in a transaction", async () => {
     const world = new World();
     for (let shard = 0; shard < 20; shard += 1) {

@@ -28,12 +28,24 @@ interface Moment {
   readonly n: number;
 }
 
+/** A section, where it lies, and the keys of all objects that hold a part of it. */
+export interface FoundSection {
+  readonly section: CheckpointSection;
+  readonly keys: readonly string[];
+  /** Flushes with a pending extent, by session. */
+  readonly pending: ReadonlyMap<string, ReadonlySet<number>>;
+  /** Keys of its segments and groups. */
+  readonly segments: ReadonlySet<string>;
+}
+
 /** The witness of checkpoint pointers and claims. */
 export class CheckpointOracle implements CheckpointWitness {
   readonly #ledger: Ledger;
   readonly #oracle: StoreOracle;
   readonly #segments: SegmentOracle;
   readonly #indexes = new Map<string, CheckpointIndex>();
+  /** By where they lie: a section never changes. */
+  readonly #sections = new Map<string, FoundSection>();
 
   constructor(ledger: Ledger, oracle: StoreOracle) {
     this.#ledger = ledger;
@@ -42,20 +54,20 @@ export class CheckpointOracle implements CheckpointWitness {
   }
 
   onPointer(sessionId: string, objectKey: string, before: string | undefined): void {
-    const index = this.#indexOf(objectKey);
+    const index = this.indexOf(objectKey);
     if (!index) return;
     const head = this.#oracle.heads.get(sessionId) ?? 0;
     this.#ledger.check("I11 a checkpoint never claims beyond its head", index.n <= head, () => {
       return `${objectKey} was made at head ${index.n}, committed is ${head}`;
     });
-    const earlier = before === undefined ? undefined : this.#indexOf(before);
+    const earlier = before === undefined ? undefined : this.indexOf(before);
     this.#ledger.check("I11 a checkpoint pointer moves forward", !earlier || earlier.k < index.k, () => {
       return `the pointer of ${sessionId} went from ${before} to ${objectKey}`;
     });
     for (const [shard, extents] of this.#oracle.extentsByShard) {
       const claim = this.#oracle.claims.get(shard);
       if (claim?.sessionId !== sessionId) continue;
-      const section = this.#sectionOf(objectKey, shard, claim.epoch);
+      const section = this.sectionOf(objectKey, shard, claim.epoch)?.section;
       if (section) this.#checkSection(section, extents, { sessionId, n: index.n });
       this.#checkReachable(shard, claim);
     }
@@ -70,7 +82,7 @@ export class CheckpointOracle implements CheckpointWitness {
   /** The owner had the shard before and got it back, and was gone before its next checkpoint. */
   #countOlderSection(shard: number, { sessionId, epoch }: ShardClaim): void {
     const pointer = this.#oracle.pointers.get(sessionId);
-    const row = pointer && this.#indexOf(pointer)?.sections.find((candidate) => candidate.shard === shard);
+    const row = pointer && this.indexOf(pointer)?.sections.find((candidate) => candidate.shard === shard);
     const isGone = !this.#oracle.liveSessions.has(sessionId);
     if (row && isGone && row.epoch < epoch) this.#ledger.count("claim over a section of an older epoch");
   }
@@ -146,8 +158,8 @@ export class CheckpointOracle implements CheckpointWitness {
   /** Every committed extent of a shard is in the section in force, in a term of `prev`, or the owner's own. */
   #checkReachable(shard: number, claim: ShardClaim): void {
     const own = this.#oracle.pointers.get(claim.sessionId);
-    const inForce = own && this.#sectionOf(own, shard, claim.epoch);
-    const section = inForce || this.#baseOf(claim);
+    const inForce = own && this.sectionOf(own, shard, claim.epoch)?.section;
+    const section = inForce || this.baseOf(claim)?.section;
     const covers = new Map((section?.covers ?? []).map(({ sessionId, n }) => [sessionId, n]));
     if (section && claim.base && !inForce) covers.set(claim.base.sessionId, claim.base.n);
     const lost = (this.#oracle.extentsByShard.get(shard) ?? []).find(({ sessionId, flush, extent }) => {
@@ -182,8 +194,8 @@ export class CheckpointOracle implements CheckpointWitness {
   /** Up to which offset the section from which an owner would start has each partition in segments. */
   #reconciledEnds(shard: number, claim: ShardClaim): ReadonlyMap<string, number> {
     const own = this.#oracle.pointers.get(claim.sessionId);
-    const inForce = own && this.#sectionOf(own, shard, claim.epoch);
-    const section = inForce || this.#baseOf(claim);
+    const inForce = (own && this.sectionOf(own, shard, claim.epoch)) || undefined;
+    const section = (inForce ?? this.baseOf(claim))?.section;
     const writer = inForce ? claim.sessionId : (claim.base?.sessionId ?? "");
     return new Map(
       (section?.partitions ?? []).map((row) => {
@@ -193,12 +205,35 @@ export class CheckpointOracle implements CheckpointWitness {
     );
   }
 
-  #baseOf({ base }: ShardClaim): CheckpointSection | undefined {
-    const object = base && this.#oracle.objects.get(base.objectKey);
-    return object && decodeSection(object.subarray(base.position, base.position + base.length));
+  /** What a claim starts from, as it is stored; undefined without a base, or when a part of it is missing. */
+  baseOf({ base }: ShardClaim): FoundSection | undefined {
+    return base && this.#sectionAt(base);
   }
 
-  #indexOf(objectKey: string): CheckpointIndex | undefined {
+  #sectionAt(at: { objectKey: string; position: number; length: number }): FoundSection | undefined {
+    const name = `${at.objectKey} ${at.position}`;
+    const known = this.#sections.get(name);
+    if (known) return known;
+    const object = this.#oracle.objects.get(at.objectKey);
+    if (!object) return undefined;
+    const section = decodeSection(object.subarray(at.position, at.position + at.length));
+    const sessionId = sessionOf(at.objectKey);
+    const stored = section.partitions.flatMap(({ pending, producers, fold, segments }) => {
+      return [pending, producers, fold, segments].flatMap((list) => list.stored?.k ?? []);
+    });
+    const keys = [at.objectKey, ...stored.map((k) => this.#oracle.objectKeys.checkpoint(sessionId, k))];
+    if (keys.some((key) => !this.#oracle.objects.has(key))) return undefined;
+    const pending = new Map<string, Set<number>>();
+    for (const extent of section.partitions.flatMap((row) => this.#pendingOf(row, sessionId))) {
+      pending.set(extent.sessionId, (pending.get(extent.sessionId) ?? new Set()).add(extent.n));
+    }
+    const found = { section, keys: [...new Set(keys)], pending, segments: this.#segmentKeys(section, sessionId) };
+    this.#sections.set(name, found);
+    return found;
+  }
+
+  /** The index of a checkpoint; undefined when there is no such object. */
+  indexOf(objectKey: string): CheckpointIndex | undefined {
     const known = this.#indexes.get(objectKey);
     if (known) return known;
     const object = this.#oracle.objects.get(objectKey);
@@ -209,11 +244,12 @@ export class CheckpointOracle implements CheckpointWitness {
     return index;
   }
 
-  #sectionOf(objectKey: string, shard: number, epoch: number): CheckpointSection | undefined {
-    const row = this.#indexOf(objectKey)?.sections.find((candidate) => candidate.shard === shard);
+  /** The section of a shard in a checkpoint, if it was made under that epoch. */
+  sectionOf(objectKey: string, shard: number, epoch: number): FoundSection | undefined {
+    const row = this.indexOf(objectKey)?.sections.find((candidate) => candidate.shard === shard);
     if (row?.epoch !== epoch) return undefined;
-    const bytes = this.#block(sessionOf(objectKey), row.ref);
-    return bytes && decodeSection(bytes);
+    const key = this.#oracle.objectKeys.checkpoint(sessionOf(objectKey), row.ref.k);
+    return this.#sectionAt({ objectKey: key, position: row.ref.position, length: row.ref.length });
   }
 
   #block(sessionId: string, ref: Pick<SubBlockRef, "k" | "position" | "length">): Uint8Array | undefined {
@@ -229,6 +265,15 @@ export class CheckpointOracle implements CheckpointWitness {
   #segmentsOf(row: SectionPartition, sessionId: string): readonly SegmentEntry[] {
     const bytes = row.segments.stored && this.#block(sessionId, row.segments.stored);
     return applySegments(bytes ? decodeListBlock(segmentList, bytes, row) : [], row.segments);
+  }
+
+  #segmentKeys({ partitions }: CheckpointSection, sessionId: string): Set<string> {
+    const keys = new Set<string>();
+    for (const { key, form } of partitions.flatMap((row) => this.#segmentsOf(row, sessionId))) {
+      keys.add(key);
+      if (form.type === "segment") keys.add(form.indexKey);
+    }
+    return keys;
   }
 
   #producersOf(row: SectionPartition, sessionId: string): ReadonlyMap<number, ProducerEntry> {

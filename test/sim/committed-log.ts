@@ -134,7 +134,9 @@ export class CommittedLog {
     this.#ledger.check("I6 offsets are dense across sessions", view.baseOffset === partition.end, () => {
       return `${partition.name} ends at ${partition.end}, the next committed batch begins at ${view.baseOffset}`;
     });
-    const before = partition.batches.at(-1)?.maxTimestampMs ?? -1;
+    const last = partition.batches.at(-1);
+    // What lies below the log start is gone, and its times with it.
+    const before = last && last.nextOffset > partition.logStart ? last.maxTimestampMs : -1;
     if (view.timestampType === "LogAppendTime") {
       this.#ledger.check("I17 append times of a partition never go back", view.maxTimestamp >= before, () => {
         return `${partition.name} at ${view.baseOffset}: ${view.maxTimestamp} follows ${before}`;

@@ -10,6 +10,7 @@ import { startClients } from "./clients.ts";
 import { Environment } from "./environment.ts";
 import { GroupOracle } from "./group-oracle.ts";
 import { type Counts, Ledger, type Violation } from "./ledger.ts";
+import { RemovalOracle } from "./removal-oracle.ts";
 import { inSealedWorld } from "./sealed-world.ts";
 import type { BrokerLife, BrokerWorld } from "./sim-broker.ts";
 import { SimClock } from "./sim-clock.ts";
@@ -45,6 +46,9 @@ export interface ScheduleOptions {
 
 /** Once faults are over everything is done within this virtual time. */
 const CONVERGENCE_MS = 60_000;
+/** Within this time after that nothing stands but what is needed, looked at once in a while. */
+const TIDY_MS = 60_000;
+const TIDY_LOOK_MS = 500;
 /** Bounds are checked after every so many events. */
 const EVENTS_PER_CHECK = 8;
 const ORDERLY_STOP_MS = 60_000;
@@ -66,6 +70,7 @@ class Schedule {
   readonly #kv: MemoryKeyValueStore;
   readonly #oracle: StoreOracle;
   readonly #groups: GroupOracle;
+  readonly #removals: RemovalOracle;
   readonly #state: StateCheck;
   readonly #world: BrokerWorld;
   readonly #cluster: SimCluster;
@@ -87,7 +92,10 @@ class Schedule {
     this.#kv = new MemoryKeyValueStore({ clock });
     this.#groups = new GroupOracle(this.#ledger);
     this.#oracle = new StoreOracle(this.#ledger, this.#trace, this.#groups);
-    this.#oracle.checkpoints = new CheckpointOracle(this.#ledger, this.#oracle);
+    const checkpoints = new CheckpointOracle(this.#ledger, this.#oracle);
+    this.#removals = new RemovalOracle(this.#ledger, this.#oracle, checkpoints);
+    this.#oracle.checkpoints = checkpoints;
+    this.#oracle.removals = this.#removals;
     this.#state = new StateCheck(this.#ledger, this.#oracle);
     void this.#follow();
     const network = new SimNetwork({ world: clock, random: random.split("network"), resetRate: swarm.resetRate });
@@ -155,8 +163,22 @@ class Schedule {
         return `misplaced: ${this.#misplaced().join(", ")}; settled: ${environment.isSettled}`;
       });
       this.#over.abort(new Error("the schedule is over"));
+      if (this.#ledger.violations.length === 0) await this.#untilTidy();
       if (this.#ledger.violations.length === 0) await this.#stopInOrder();
     }
+  }
+
+  /** Everything that nobody needs goes by itself. */
+  async #untilTidy(): Promise<void> {
+    let strays = this.#removals.strays();
+    const lastMs = this.#clock.monotonicMs() + TIDY_MS;
+    while (strays.length > 0 && this.#clock.monotonicMs() < lastMs) {
+      await this.#runUntil(TIDY_LOOK_MS, () => this.#ledger.violations.length > 0);
+      strays = this.#removals.strays();
+    }
+    this.#ledger.check("once faults are over nothing stands but what is needed", strays.length === 0, () => {
+      return `${strays.length} strays: ${strays.slice(0, 5).join(", ")}`;
+    });
   }
 
   /** Runs for `durationMs`, or until `isDone`; whether it came to hold. */

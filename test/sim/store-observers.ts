@@ -21,6 +21,9 @@ export interface ObjectWitness {
   /** A put met an object that was there. */
   onExisting(key: string, bytes: Uint8Array): void;
   onDelete(key: string): void;
+  /** A read found no such object. */
+  onMissing(key: string): void;
+  onList(prefix: string): void;
 }
 
 /** An object store as one life of a node reaches it; each change is told to a witness. */
@@ -46,8 +49,13 @@ export class WitnessedObjectStore implements ObjectStore {
     this.#witness.onPut(key, bytes, this.#writer);
   }
 
-  get(key: string, options: CallOptions & { range?: ByteRange }): Promise<Uint8Array> {
-    return this.#store.get(key, options);
+  async get(key: string, options: CallOptions & { range?: ByteRange }): Promise<Uint8Array> {
+    try {
+      return await this.#store.get(key, options);
+    } catch (error) {
+      this.#witness.onMissing(key);
+      throw error;
+    }
   }
 
   head(key: string, options: CallOptions): Promise<{ bytes: number }> {
@@ -58,6 +66,7 @@ export class WitnessedObjectStore implements ObjectStore {
     prefix: string,
     options: CallOptions & { startAfter?: string; limit: number },
   ): Promise<{ objects: ObjectSummary[]; isTruncated: boolean }> {
+    this.#witness.onList(prefix);
     return this.#store.list(prefix, options);
   }
 

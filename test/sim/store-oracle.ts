@@ -5,12 +5,14 @@ import { shardOf } from "../../src/cluster/placement.ts";
 import type { ShardClaim } from "../../src/cluster/shard-claim.ts";
 import type { KeyValue, LeaseId, Txn, TxnResult, WatchBatch } from "../../src/kv/key-value-store.ts";
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
-import { decodeWalFooter, decodeWalTrailer, verifyExtent, type WalFooter } from "../../src/objects/wal-object.ts";
+import { verifyExtent, type WalFooter } from "../../src/objects/wal-object.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
 import { ClaimOracle } from "./claim-oracle.ts";
 import { type CommittedExtent, CommittedLog, type CommittedPartition } from "./committed-log.ts";
 import type { GroupOracle } from "./group-oracle.ts";
 import type { Ledger } from "./ledger.ts";
+import { entryOf, footerOf, txnBytes } from "./readings.ts";
+import type { RemovalOracle } from "./removal-oracle.ts";
 import { isPlainSegment, segmentKind } from "./segment-oracle.ts";
 import type { KvWitness, ObjectWitness } from "./store-observers.ts";
 import { TopicOracle } from "./topic-oracle.ts";
@@ -70,6 +72,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   readonly extentsByShard = new Map<number, CommittedExtent[]>();
   readonly logStarts = new Map<CommittedPartition, CommittedLogStart[]>();
   checkpoints: CheckpointWitness | undefined;
+  removals: RemovalOracle | undefined;
   /** Who waits for the next change of a kind. */
   readonly #waiting = new Map<StoreEvent, (() => void)[]>();
   readonly #ledger: Ledger;
@@ -77,7 +80,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
   /** The life of each session so far. */
   readonly sessionWriters = new Map<string, string>();
   readonly #objectWriters = new Map<string, string>();
-  readonly #deletedObjects = new Set<string>();
+  readonly #deletedObjects = new Map<string, Uint8Array>();
   readonly #headsSent = new Set<string>();
   readonly #putsInVain = new Map<string, number>();
   readonly #knownTopicIds = new Set<string>();
@@ -134,16 +137,17 @@ export class StoreOracle implements ObjectWitness, KvWitness {
 
   onPut(key: string, bytes: Uint8Array, writer: string): void {
     this.#trace.decide(`put ${key}`);
-    const before = this.objects.get(key);
+    const before = this.objects.get(key) ?? this.#deletedObjects.get(key);
     this.objects.set(key, bytes);
     if (REWRITTEN.test(key)) return;
+    this.removals?.onPut(key);
     const kind = segmentKind(key);
     if (kind) this.#ledger.count(kind);
     this.#tellOf(key.includes("/wal/") ? "wal" : key.includes("/ckpt/") ? "ckpt" : "segment");
     this.#ledger.check("I4 one key has one content", !before || Buffer.from(before).equals(bytes), () => {
       return `${key} was overwritten with other bytes`;
     });
-    this.#ledger.check("I15 a deleted key is never written again", !this.#deletedObjects.has(key), () => key);
+    if (this.#deletedObjects.has(key)) this.#ledger.count("puts that landed after the removal");
     const first = this.#objectWriters.get(key) ?? writer;
     this.#objectWriters.set(key, first);
     this.#ledger.check("I3 two sessions never write one key", first === writer || isPlainSegment(key), () => {
@@ -172,12 +176,19 @@ export class StoreOracle implements ObjectWitness, KvWitness {
 
   onDelete(key: string): void {
     this.#trace.decide(`delete ${key}`);
+    const object = this.objects.get(key);
+    if (!object || REWRITTEN.test(key)) return;
+    this.#deletedObjects.set(key, object);
     this.objects.delete(key);
-    this.#deletedObjects.add(key);
-    const [kind, session = "", n = "0"] = key.split("/").slice(-3);
-    const isCommitted = Number(n) <= (this.heads.get(session) ?? 0);
-    const isNeeded = kind !== "wal" || isCommitted || this.liveSessions.has(session);
-    this.#ledger.check("I13 nothing that may be referenced is deleted", !isNeeded, () => `${key} was deleted`);
+    this.removals?.onDelete(key);
+  }
+
+  onMissing(key: string): void {
+    if (!this.objects.has(key)) this.removals?.onMissing(key);
+  }
+
+  onList(prefix: string): void {
+    this.removals?.onList(prefix);
   }
 
   onTxn(txn: Txn, result: TxnResult, writer: string): void {
@@ -272,7 +283,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       this.liveTopicIds.delete(this.topics.get(name)?.topicId ?? "");
       this.topics.delete(name);
       this.#ledger.count("topics deleted");
-    }
+    } else if (kind === "h") this.removals?.onForgotten(name);
   }
 
   #onTopic(name: string, topicId: string): void {
@@ -370,6 +381,7 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     const before = this.claims.get(shard);
     this.terms.onClaim(shard, claim, revision);
     if (this.extentsByShard.has(shard)) this.checkpoints?.onClaim(shard, claim, before);
+    this.removals?.onClaim(shard);
   }
 
   #onPointer(sessionId: string, objectKey: string): void {
@@ -382,24 +394,6 @@ export class StoreOracle implements ObjectWitness, KvWitness {
       () => `the pointer of ${sessionId} was moved to ${objectKey}`,
     );
     this.checkpoints?.onPointer(sessionId, objectKey, before);
+    this.removals?.onPointer(sessionId);
   }
-}
-
-function footerOf(object: Uint8Array): WalFooter {
-  const { position, length } = decodeWalTrailer(object, object.length);
-  return decodeWalFooter(object.subarray(position, position + length), object.length);
-}
-
-function entryOf(operation: Txn["then"][number] | undefined): KeyValue {
-  if (operation?.type !== "put") throw new Error("no put");
-  return { key: operation.key, value: operation.value, createRevision: 1, modRevision: 1 };
-}
-
-function txnBytes(txn: Txn): number {
-  let bytes = 0;
-  for (const compare of txn.compare) bytes += compare.key.length + 16;
-  for (const operation of [...txn.then, ...(txn.otherwise ?? [])]) {
-    bytes += operation.key.length + (operation.type === "put" ? operation.value.length : 0);
-  }
-  return bytes;
 }

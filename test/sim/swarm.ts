@@ -1,7 +1,7 @@
 // Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
 // and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
-
 import { defaultReconcile, type ReconcileSettings } from "../../src/log/reconcile-plan.ts";
+import type { RemovalSettings } from "../../src/log/remover.ts";
 import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
 import type { KvOperation, WatchLag } from "./faulty-key-value-store.ts";
 import type { ObjectOperation } from "./faulty-object-store.ts";
@@ -76,6 +76,7 @@ export interface BrokerSwarm {
   readonly offsetsPartitionCount: number;
   readonly reconcile: ReconcileSettings;
   readonly retentionIntervalMs: number;
+  readonly removal: RemovalSettings;
 }
 
 /** Clients of a seed. */
@@ -120,6 +121,7 @@ export function drawSwarm(random: SimRandom): Swarm {
       put: drawRates(random, harshness),
       get: drawRates(random, harshness),
       head: drawRates(random, harshness),
+      ...drawRemovalRates(random.split("removal rates"), harshness),
     },
     kvRates: {
       txn: drawRates(random, harshness * 0.5),
@@ -142,7 +144,7 @@ export function drawSwarm(random: SimRandom): Swarm {
     watchBreakRate: random.pick([0, 0, 0.002, 0.02]),
     watchLag: undefined,
     resetRate: random.pick([0, 0, 0.0005, 0.003]),
-    broker: drawBroker(random),
+    broker: { ...drawBroker(random), removal: drawRemoval(random.split("removal")) },
     clients: drawClients(random, storeLatencyMs[1]),
   };
   const reconciling = withReconciling(swarm, random.split("reconcile"));
@@ -326,7 +328,21 @@ function drawRates(random: SimRandom, harshness: number): FaultRates {
   return { refused: rate(), unreachable: rate(), "lost-request": rate(), "lost-reply": rate(), late: rate() };
 }
 
-function drawBroker(random: SimRandom): BrokerSwarm {
+function drawRemovalRates(random: SimRandom, harshness: number): RatesByKind<"list" | "delete"> {
+  return { list: drawRates(random, harshness), delete: drawRates(random, harshness) };
+}
+
+/** Drawn apart. All of it is short, so that much is removed within a minute. */
+function drawRemoval(random: SimRandom): RemovalSettings {
+  return {
+    graceMs: random.pick([20, 500, 2_000, 6_000]),
+    lookEveryMs: random.pick([50, 400, 2_000]),
+    sweepEveryMs: random.pick([1_000, 4_000, 8_000]),
+    objectsPerSecond: random.pick([50, 1_000]),
+  };
+}
+
+function drawBroker(random: SimRandom): Omit<BrokerSwarm, "removal"> {
   return {
     flushesInFlightMax: random.pick([1, 2, 4, 8, 8]),
     putBudget: random.pick([
