@@ -5,7 +5,6 @@ import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
 import { findRivalSession, type Registration, Session } from "../cluster/session.ts";
-import { readTopics } from "../cluster/topics.ts";
 import { anySignal, longLivedController } from "../host/abort.ts";
 import { sleep, withDeadline } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
@@ -19,7 +18,7 @@ import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import { type ReconcileCounters, reconcileCounters } from "./reconcile.ts";
-import type { TopicFacts } from "./recovery.ts";
+import { readTopicFacts } from "./recovery.ts";
 import { Remover } from "./remover.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
@@ -388,16 +387,4 @@ export class BrokerLog {
     }
     session.end("the broker stops");
   }
-}
-
-/** After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag. */
-async function readTopicFacts(cluster: ClusterComponents, feed: ImageFeed, signal: AbortSignal): Promise<TopicFacts> {
-  const { topics, revision } = await readTopics(cluster, { signal });
-  // Who was told of a change of topics must not hear the opposite from an owner that has just begun.
-  await feed.waitFor("topics", revision, { signal });
-  const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
-  return {
-    isAlive: (topicId) => byId.has(topicId),
-    isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
-  };
 }

@@ -1,8 +1,12 @@
 // The one recovery function: the state of a shard from what etcd and the store say, and from nothing else (I10). It loads
 // the section that `base` names, then replays the footers of the terms in `prev`. No LIST, no clock, no guess: what it
 // cannot read or does not add up is an error of that shard, and the claim stays as it was.
+
 import { LRUCache } from "lru-cache";
+import type { ClusterComponents } from "../cluster/cluster-components.ts";
+import type { ImageFeed } from "../cluster/image-feed.ts";
 import type { SectionBase } from "../cluster/shard-claim.ts";
+import { readTopics } from "../cluster/topics.ts";
 import type { Clock } from "../host/clock.ts";
 import type { BlockRef } from "../objects/block.ts";
 import {
@@ -242,5 +246,21 @@ function extentOf(stored: PendingExtent): Extent {
     lastTimestampMs: stored.lastTimestampMs,
     maxTimestampMs: stored.maxTimestampMs,
     tailBytes: null,
+  };
+}
+
+/** After the claims: whether a topic is gone is asked of the store itself, never of a view that may lag. */
+export async function readTopicFacts(
+  cluster: ClusterComponents,
+  feed: ImageFeed,
+  signal: AbortSignal,
+): Promise<TopicFacts> {
+  const { topics, revision } = await readTopics(cluster, { signal });
+  // Who was told of a change of topics must not hear the opposite from an owner that has just begun.
+  await feed.waitFor("topics", revision, { signal });
+  const byId = new Map(topics.map((topic) => [topic.topicId, topic]));
+  return {
+    isAlive: (topicId) => byId.has(topicId),
+    isInternal: (topicId) => byId.get(topicId)?.isInternal ?? false,
   };
 }

@@ -68,13 +68,17 @@ describe("a start in an outage", () => {
   }
 
   it("ends within seconds of its signal, wherever the metadata store fell silent", async () => {
-    for (let calls = 0; calls < 12; calls++) {
+    let calls = 0;
+    for (; ; calls++) {
       const { how, tookMs, timersLeft } = await interruptedStart({ kv: calls }, 20_000);
       const where = `silent after ${calls} calls`;
+      // It has a session: the claims come later.
+      if (how === "serves") break;
       expect(how, where).toBe("told to stop");
       expect(tookMs, where).toBeLessThan(5_000);
       expect(timersLeft, where).toBe(0);
     }
+    expect(calls).toBeGreaterThan(6);
   });
 
   it("ends within seconds of its signal, wherever the object store fell silent", async () => {
