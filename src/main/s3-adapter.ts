@@ -3,7 +3,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
-import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { BrokerComponents } from "../broker/broker.ts";
 import type { Clock } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
@@ -70,9 +69,14 @@ export function credentialSource({ keys, store }: S3StoreSettings): S3Credential
     const identity = { accessKeyId: accessKey, secretAccessKey: secretKey, sessionToken };
     return { mayChange: false, load: () => Promise.resolve(identity) };
   }
-  // A new search each time, because the SDK would keep what has no end, and files that it has read.
   const { region } = store;
-  return { mayChange: true, load: () => defaultProvider({ ignoreCache: true, clientConfig: { region } })() };
+  const search = async () => {
+    // Loaded where it is asked for: the search is a twentieth of a second of a start that needs none.
+    const { defaultProvider } = await import("@aws-sdk/credential-provider-node");
+    // A new search each time, because the SDK would keep what has no end, and files that it has read.
+    return await defaultProvider({ ignoreCache: true, clientConfig: { region } })();
+  };
+  return { mayChange: true, load: search };
 }
 
 /**

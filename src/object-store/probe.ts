@@ -76,11 +76,15 @@ async function probeOnce(probe: Probe): Promise<Omit<StoreReport, "tookMs">> {
   const key = keyOf(Buffer.from(random.bytes(8)).toString("hex"));
   const damagedKey = `${key}-damaged`;
   try {
-    await probeWrites(probe, key);
-    await probeReads(probe, key);
-    const areUploadsChecked = await within(probe, (signal) => store.refusesWrongChecksum(damagedKey, { signal }));
-    const areChecksumsKept = await within(probe, (signal) => store.keepsChecksum(key, { signal }));
-    const versioning = await within(probe, (signal) => store.versioning({ signal }));
+    await within(probe, (signal) => store.put(key, [content(0)], { ifAbsent: true, signal }));
+    // At once, for a start waits for it: none of these changes what another one sees.
+    const [, , areUploadsChecked, areChecksumsKept, versioning] = await allOf([
+      probeCondition(probe, key),
+      probeReads(probe, key),
+      within(probe, (signal) => store.refusesWrongChecksum(damagedKey, { signal })),
+      within(probe, (signal) => store.keepsChecksum(key, { signal })),
+      within(probe, (signal) => store.versioning({ signal })),
+    ]);
     await probeDelete(probe, [key, damagedKey]);
     return { areUploadsChecked, areChecksumsKept, versioning, clockSkewMs: store.clockSkewMs };
   } catch (error) {
@@ -104,9 +108,14 @@ function content(n: number): Uint8Array {
   return Uint8Array.from({ length: CONTENT_BYTES }, (_, index) => index ^ n);
 }
 
-async function probeWrites(probe: Probe, key: string): Promise<void> {
+/** The results of calls that run at once. When some fail, the first of them in this order, and not before all are over. */
+async function allOf<T extends readonly unknown[]>(calls: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  await Promise.allSettled(calls);
+  return await Promise.all(calls);
+}
+
+async function probeCondition(probe: Probe, key: string): Promise<void> {
   const { store } = probe;
-  await within(probe, (signal) => store.put(key, [content(0)], { ifAbsent: true, signal }));
   try {
     await within(probe, (signal) => store.put(key, [content(1)], { ifAbsent: true, signal }));
   } catch (error) {
@@ -121,20 +130,22 @@ async function probeWrites(probe: Probe, key: string): Promise<void> {
 async function probeReads(probe: Probe, key: string): Promise<void> {
   const { store } = probe;
   const expected = Buffer.from(content(0));
-  const whole = await within(probe, (signal) => store.get(key, { signal }));
+  const [whole, part, { objects }] = await allOf([
+    within(probe, (signal) => store.get(key, { signal })),
+    within(probe, (signal) => store.get(key, { signal, range: { start: 7, length: 11 } })),
+    within(probe, (signal) => store.list(key, { signal, limit: 2 })),
+    requireAbsent(probe, `${key}-absent`),
+  ]);
   if (!expected.equals(whole)) throw refusal("it gave back other bytes than were put");
-  const part = await within(probe, (signal) => store.get(key, { signal, range: { start: 7, length: 11 } }));
   if (!expected.subarray(7, 18).equals(part))
     throw refusal("it gave other bytes than those of the range that was asked for");
-  const { objects } = await within(probe, (signal) => store.list(key, { signal, limit: 2 }));
   const isListed = objects.some((object) => object.key === key && object.bytes === CONTENT_BYTES);
   if (!isListed) throw refusal("an object that was just put is not in its listing");
-  await requireAbsent(probe, `${key}-absent`);
 }
 
 async function probeDelete(probe: Probe, keys: readonly string[]): Promise<void> {
   await within(probe, (signal) => probe.store.delete(keys, { signal }));
-  for (const key of keys) await requireAbsent(probe, key);
+  await allOf(keys.map((key) => requireAbsent(probe, key)));
 }
 
 async function requireAbsent(probe: Probe, key: string): Promise<void> {

@@ -77,14 +77,27 @@ describe("the probe of a bucket", () => {
     expect([...server.objects.keys()]).toEqual([]);
     expect(warnings).toEqual([]);
     const puts = server.requests.filter(({ method }) => method === "PUT");
-    expect(puts.map(({ headers }) => headers["if-none-match"])).toEqual(["*", "*", undefined]);
-    expect(new Set(puts.slice(0, 2).map(({ key }) => key)).size).toBe(1);
+    const conditional = puts.filter(({ headers }) => headers["if-none-match"] === "*");
+    expect(conditional).toHaveLength(2);
+    expect(new Set(conditional.map(({ key }) => key)).size).toBe(1);
+    expect(puts).toHaveLength(3);
   });
 
   it("refuses a store that ignores If-None-Match, and removes what it wrote there", async () => {
     const { server, probe } = await world();
     server.faultOf = () => ({ type: "ignore-precondition" });
     await expect(probe()).rejects.toThrow("it ignores If-None-Match");
+    expect(server.objects.size).toBe(0);
+  });
+
+  it("removes what calls put that were under way when another one failed", async () => {
+    const { server, probe } = await world();
+    server.faultOf = ({ method, headers, key }) => {
+      if (method === "PUT" && key.endsWith("-damaged")) return { type: "ignore-checksum" };
+      return headers.range === undefined ? undefined : { type: "error", status: 403, code: "AccessDenied" };
+    };
+    await expect(probe()).rejects.toThrow("s3:GetObject");
+    expect(server.requests.some(({ method, key }) => method === "PUT" && key.endsWith("-damaged"))).toBe(true);
     expect(server.objects.size).toBe(0);
   });
 
