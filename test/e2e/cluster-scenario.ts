@@ -20,8 +20,11 @@ import { eventually } from "./wait.ts";
 
 /** Partitions of each scenario's topic. */
 const PARTITION_COUNT = 100;
-/** Acknowledgements a second that a run without a fault has to reach. */
-const ACKS_PER_SECOND_MIN = 1_000;
+/**
+ * Acknowledgements a second before the fault, below which a run shows too little. At full length the load that is promised;
+ * in short ones what a busy machine gives, because they also run where other tests do.
+ */
+const ACKS_PER_SECOND_MIN = { full: 1_000, short: 200 } as const;
 const CALM_MS = 3_000;
 /** Short, so that a client soon asks elsewhere and a gap is the brokers'. */
 const REQUEST_TIMEOUT_MS = 1_500;
@@ -133,7 +136,7 @@ export async function runScenario(cluster: Cluster, scenario: Scenario, form: Sc
   printLine(outcome, spans);
   form.onOutcome?.(outcome);
   expectNothingHarmed(streams, found);
-  expectNotVoid(outcome, scenario);
+  expectNotVoid(outcome, scenario, form);
   expectSilence(outcome);
   expectGapsWithin(outcome);
   if (group) expectStored(group, found);
@@ -282,9 +285,10 @@ export function expectNothingHarmed(streams: readonly RecordStream[], found: rea
 }
 
 /** Fails when the run shows nothing: nothing acknowledged, nothing harmed, or a planted fault that the checker misses. */
-function expectNotVoid(outcome: ScenarioOutcome, { harms }: Scenario): void {
+function expectNotVoid(outcome: ScenarioOutcome, { harms }: Scenario, { isFull }: ScenarioForm): void {
+  const ratePerSecondMin = isFull ? ACKS_PER_SECOND_MIN.full : ACKS_PER_SECOND_MIN.short;
   expect(outcome.acknowledgedCount, "acknowledged records").toBeGreaterThan(0);
-  expect(outcome.calmRate, "acknowledgements a second before the fault").toBeGreaterThanOrEqual(ACKS_PER_SECOND_MIN);
+  expect(outcome.calmRate, "acknowledgements a second before the fault").toBeGreaterThanOrEqual(ratePerSecondMin);
   if (harms) expect(outcome.harmedCounts[harms], `void: nothing of ${harms} was harmed`).toBeGreaterThan(0);
   else expect(outcome.delayedCount, "void: no record was late for the fault").toBeGreaterThan(0);
   expect(outcome.planted.count, "planted faults").toBeGreaterThan(0);
