@@ -1,6 +1,7 @@
 // What a claim has to know of the last checkpoint of a dead session: its head, and where each shard's section lies.
 import type { CheckpointFacts } from "../cluster/shard-claim.ts";
 import { decodeCheckpointIndex, decodeCheckpointTrailer } from "../objects/checkpoint.ts";
+import { decodeObject } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { WalReader } from "./wal-reader.ts";
 
@@ -21,8 +22,9 @@ export async function loadCheckpoint(
   { sessionId, objectKey, signal }: CheckpointAddress,
 ): Promise<CheckpointFacts> {
   const end = await wal.readEnd(objectKey, signal);
-  const range = decodeCheckpointTrailer(end.bytes, end.objectBytes);
-  const index = decodeCheckpointIndex(await wal.within(objectKey, end, range, signal), end.objectBytes);
+  const range = decodeObject(objectKey, () => decodeCheckpointTrailer(end.bytes, end.objectBytes));
+  const bytes = await wal.within(objectKey, end, range, signal);
+  const index = decodeObject(objectKey, () => decodeCheckpointIndex(bytes, end.objectBytes));
   const rows = new Map(index.sections.map((row) => [row.shard, row]));
   return {
     n: index.n,

@@ -25,6 +25,7 @@ import {
   segmentList,
 } from "../objects/checkpoint-lists.ts";
 import { decodeSection, type SectionPartition } from "../objects/checkpoint-section.ts";
+import { decodeObject } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { verifyExtent, type WalExtent } from "../objects/wal-object.ts";
 import type { TopicId } from "../topic-partition.ts";
@@ -88,7 +89,8 @@ export class Recovery {
   }
 
   async #restoreSection(shardLog: ShardLog, base: SectionBase, term: PartitionTerm): Promise<void> {
-    const section = decodeSection(await this.#block(base.objectKey, base));
+    const block = await this.#block(base.objectKey, base);
+    const section = decodeObject(base.objectKey, () => decodeSection(block));
     if (section.shard !== shardLog.shard) {
       throw new RecoveryError(`the section at ${base.position} of ${base.objectKey} is of shard ${section.shard}`);
     }
@@ -141,8 +143,9 @@ export class Recovery {
   ): Promise<Entry[]> {
     const { stored } = changes;
     if (!stored) return [];
-    const bytes = await this.#block(this.#parts.objectKeys.checkpoint(from.sessionId, stored.k), stored);
-    return decodeListBlock(codec, bytes, from.section);
+    const key = this.#parts.objectKeys.checkpoint(from.sessionId, stored.k);
+    const bytes = await this.#block(key, stored);
+    return decodeObject(key, () => decodeListBlock(codec, bytes, from.section));
   }
 
   async #replay(shardLog: ShardLog, footer: ReplayedFooter, term: PartitionTerm): Promise<void> {
@@ -175,7 +178,7 @@ export class Recovery {
     const key = this.#parts.objectKeys.wal(sessionId, flush);
     const range = { start: extent.position, length: extent.length };
     const bytes = await this.#parts.wal.readRange(key, range, this.#parts.signal);
-    verifyExtent(extent, bytes);
+    decodeObject(key, () => verifyExtent(extent, bytes));
     return bytes;
   }
 

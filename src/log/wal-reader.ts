@@ -10,6 +10,7 @@ import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
+import { decodeObject } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
 import { type CheckedRange, ChunkCache } from "./chunk-cache.ts";
@@ -172,8 +173,9 @@ export class WalReader implements StoredReads {
   async readFooter(sessionId: string, flush: number, signal: AbortSignal): Promise<WalFooter> {
     const key = this.#parts.objectKeys.wal(sessionId, flush);
     const end = await this.readEnd(key, signal);
-    const range = decodeWalTrailer(end.bytes, end.objectBytes);
-    return decodeWalFooter(await this.within(key, end, range, signal), end.objectBytes);
+    const range = decodeObject(key, () => decodeWalTrailer(end.bytes, end.objectBytes));
+    const footer = await this.within(key, end, range, signal);
+    return decodeObject(key, () => decodeWalFooter(footer, end.objectBytes));
   }
 
   /** The last 64 KiB of an object, or all of a smaller one. */

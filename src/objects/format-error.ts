@@ -24,3 +24,13 @@ export function decodeAt<T>(place: string, decode: () => T): T {
     throw error;
   }
 }
+
+/** Runs `decode` on bytes of the object at `key`; a {@link FormatError} of it then names the key. */
+export function decodeObject<T>(key: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof FormatError) throw new FormatError(key, error.message, { cause: error });
+    throw error;
+  }
+}
