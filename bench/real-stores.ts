@@ -11,6 +11,9 @@ import { BucketFront } from "./bucket-front.ts";
 // As kafscale.ts does, and before the client is loaded.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
 
+// Without it versitygw ends each connection after one answer, which S3 does not.
+process.env["VGW_KEEP_ALIVE"] = "true";
+
 /** Ticks of /proc's clock in a second: the same on every Linux. */
 const TICKS_PER_SECOND = 100;
 /** A benchmark that runs into this has hung. */

@@ -21,6 +21,9 @@ type Codec = (typeof codecs)[number];
 const WARM_UP_TOPIC = "warm-up";
 const WARM_UP_RECORDS = 128 * 1024;
 const STARTS = 5;
+/** Nothing is asked of the bucket for this long when everything written is reconciled; looked at every 5 s by brokers. */
+const QUIET_MS = 12_000;
+const QUIET_PATIENCE_MS = 180_000;
 const aims = { inRatio: 1, outRatio: 1.5, writesPerGib: 300, getsPerGib: 256, startMs: 1_000 } as const;
 
 /** A broker under test, of either kind. */
@@ -149,6 +152,22 @@ async function writeAll(front: BucketFront, broker: BrokerProcess): Promise<Reco
   return { none: costOfCodec(costs, "none"), lz4: costOfCodec(costs, "lz4") };
 }
 
+/** Waits for the end of what the broker does by itself with what was written, and tells what it cost. */
+async function untilQuiet(front: BucketFront, { program }: BrokerProcess): Promise<void> {
+  const from = front.requests.length;
+  const cpuBefore = cpuSeconds(program.pid);
+  const startedMs = performance.now();
+  const quietForMs = () => performance.now() - Math.max(startedMs, front.requests.at(-1)?.atMs ?? 0);
+  while (quietForMs() < QUIET_MS && performance.now() - startedMs < QUIET_PATIENCE_MS) await sleep(100);
+  const own = front.requests.slice(from);
+  const perGib = (kind: RequestKind) =>
+    own.filter((request) => request.kind === kind).length / gibibytes / codecs.length;
+  const cpu = (cpuSeconds(program.pid) - cpuBefore) / gibibytes / codecs.length;
+  const calls = `${perGib("get").toFixed(0)} gets, ${perGib("put segment").toFixed(0)} puts of segments`;
+  const took = `${((performance.now() - startedMs) / 1_000).toFixed(0)} s until quiet`;
+  print(`  reconciled after that, per GiB: ${calls}, ${cpu.toFixed(1)} CPU s; ${took}`);
+}
+
 async function readAll(front: BucketFront, broker: BrokerProcess): Promise<Record<Codec, Cost>> {
   const target = { port: broker.kafkaPort, pid: broker.program.pid };
   await consumePerformance(target.port, WARM_UP_TOPIC, WARM_UP_RECORDS);
@@ -235,6 +254,9 @@ await withStores("A gibibyte in and out, beside Apache Kafka", ["versitygw", "et
   const into = await writeAll(stores.front, broker);
   // Each start is of another process, which has in memory nothing of what was written.
   await measureStarts(stores, broker);
+  await untilQuiet(stores.front, broker);
+  await broker.killHard();
+  await broker.restart();
   const out = await readAll(stores.front, broker);
   for (const codec of codecs) {
     printRow(`${codec} in`, { own: into[codec], kafka: kafka[codec].in }, aims.inRatio);
