@@ -84,6 +84,8 @@ export class PartitionLog {
   #lastAppendTimeMs: TimestampMs = -1;
   /** Appends of this partition in the open flush or in sealed ones. */
   #uncommittedCount = 0;
+  /** Whether its objects were let go of. */
+  #isReleased = false;
   /** Grows with each change that a checkpoint has to write. */
   #version = 0;
   /** Since when something has been pending without a pause, or what is pending now has been, at most. Monotonic. */
@@ -95,7 +97,7 @@ export class PartitionLog {
     this.isInternal = identity.isInternal;
     this.#fold = identity.isInternal ? new Fold() : null;
     this.#term = term;
-    this.stored = new StoredLog(term.reads);
+    this.stored = new StoredLog(term.reads, () => this.#requireKept());
   }
 
   /** Committed bytes that still lie in WAL objects. */
@@ -334,6 +336,14 @@ export class PartitionLog {
   release(): void {
     this.#term.places.removeExtents(this.stored.extents.all);
     this.#term.places.removeSegments(this.stored.segments.all);
+    this.#isReleased = true;
+  }
+
+  /** @throws KafkaError where the objects of this log may be removed by now, because it was deleted or is led elsewhere */
+  #requireKept(): void {
+    this.#term.requireReadable();
+    if (!this.#isReleased) return;
+    throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${this.topicId}-${this.partition} was deleted`);
   }
 
   /** One item fewer on its way: it was committed. */

@@ -113,29 +113,32 @@ export class Reconciler {
     const isUrgent = shardLog.claim.claim.prev.length > PREV_TERMS_MAX;
     const { alone, grouped } = planReconcile(partitions, isUrgent ? Number.POSITIVE_INFINITY : nowMs, this.#settings);
     for (const partition of alone) {
-      await this.#attempt([partition], signal, () => this.#makeSegments({ shardLog, partition }, signal));
+      await this.#attempt(shardLog, [partition], () => this.#makeSegments({ shardLog, partition }, signal));
     }
-    if (grouped.length > 0) await this.#attempt(grouped, signal, () => this.#makeGroup(shardLog, grouped, signal));
+    if (grouped.length > 0) await this.#attempt(shardLog, grouped, () => this.#makeGroup(shardLog, grouped, signal));
     for (const partition of partitions) {
       const merged = segmentsToMerge(partition.stored.segments.all, this.#segmentBytes(partition), this.#settings);
-      if (merged) await this.#attempt([partition], signal, () => this.#merge({ shardLog, partition }, merged, signal));
+      if (merged)
+        await this.#attempt(shardLog, [partition], () => this.#merge({ shardLog, partition }, merged, signal));
     }
   }
 
   /** Runs one piece of work. What fails is tried again later: nothing was changed, and the inputs are still there. */
-  async #attempt(partitions: readonly PartitionLog[], signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  async #attempt(shardLog: ShardLog, partitions: readonly PartitionLog[], work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      signal.throwIfAborted();
+      const { session, clock, log, counters, walReader } = this.#parts;
+      session.signal.throwIfAborted();
       if (brokenInvariant(error)) throw error;
-      const { clock, log, counters, walReader } = this.#parts;
-      const [first] = partitions;
+      const [first] = partitions.filter((partition) => this.#isListed({ shardLog, partition }));
+      // Deleted, or another broker's by now: its objects may be gone.
+      if (!first) return;
       if (error instanceof ObjectStoreError && error.kind === "not-found") {
-        walReader.noteDangling({ offset: first?.logStart ?? 0, error });
+        walReader.noteDangling({ offset: first.logStart, error });
       }
       counters.failures.value++;
-      log.warn("reconciling failed", { topicId: first?.topicId, partition: first?.partition, error });
+      log.warn("reconciling failed", { topicId: first.topicId, partition: first.partition, error });
       for (const partition of partitions) this.#pausedUntilMs.set(partition, clock.monotonicMs() + FAILURE_PAUSE_MS);
     }
   }

@@ -37,9 +37,12 @@ export class StoredLog {
   /** Extents that a segment has replaced, as long as the tail holds their bytes: newest records stay in RAM. */
   readonly #recent = new Extents();
   readonly #reads: StoredReads;
+  readonly #requireKept: () => void;
 
-  constructor(reads: StoredReads) {
+  /** @param requireKept throws when the log was deleted or is led elsewhere: then nothing keeps its objects where they were */
+  constructor(reads: StoredReads, requireKept: () => void) {
     this.#reads = reads;
+    this.#requireKept = requireKept;
   }
 
   /** Bytes of everything, whole units. */
@@ -141,10 +144,7 @@ export class StoredLog {
       if (!isGone(error)) throw error;
       // What was there may have been replaced and removed while this was on its way.
       const now = this.#unitAt(offset);
-      if (now === unit) {
-        this.#reads.noteDangling({ offset, error });
-        throw error;
-      }
+      if (now === unit) this.#throwDangling(offset, error);
       return now && this.#readAgain(now, offset, signal);
     }
   }
@@ -153,9 +153,15 @@ export class StoredLog {
     try {
       return this.#tailBytes(unit, offset) ?? (await this.#readUnit(unit, offset, signal));
     } catch (error) {
-      if (isGone(error)) this.#reads.noteDangling({ offset, error });
-      throw error;
+      if (!isGone(error)) throw error;
+      return this.#throwDangling(offset, error);
     }
+  }
+
+  #throwDangling(offset: Offset, error: unknown): never {
+    this.#requireKept();
+    this.#reads.noteDangling({ offset, error });
+    throw error;
   }
 
   /** Where `offset` lies. A reader who was let in before the log start moved past him gets nothing, not what comes next. */
