@@ -129,11 +129,8 @@ export class Reconciler {
     } catch (error) {
       signal.throwIfAborted();
       if (brokenInvariant(error)) throw error;
-      const { clock, log, counters, walReader } = this.#parts;
+      const { clock, log, counters } = this.#parts;
       const [first] = partitions;
-      if (error instanceof ObjectStoreError && error.kind === "not-found") {
-        walReader.noteDangling({ offset: first?.logStart ?? 0, error });
-      }
       counters.failures.value++;
       log.warn("reconciling failed", { topicId: first?.topicId, partition: first?.partition, error });
       for (const partition of partitions) this.#pausedUntilMs.set(partition, clock.monotonicMs() + FAILURE_PAUSE_MS);
@@ -152,7 +149,7 @@ export class Reconciler {
       if (!name || !first) return;
       const isAll = extents.length === partition.extents.all.length;
       const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
-      const parts = await this.#bytesOf(extents, signal);
+      const parts = await this.#bytesOf(at, extents, signal);
       await this.#makeSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
       isMore = partition.extents.bytes >= segmentBytes;
     }
@@ -207,8 +204,10 @@ export class Reconciler {
     const sinceMs = clock.monotonicMs();
     const chosen = fitting(partitions, this.#settings.segmentBytes);
     const members: GroupMember[] = [];
-    for (const { topicId, partition, extents } of chosen) {
-      members.push({ topicId, partition, ...(await this.#memberOf(extents.all.slice(), signal)) });
+    for (const partition of chosen) {
+      const extents = partition.extents.all.slice();
+      const parts = await this.#bytesOf({ shardLog, partition }, extents, signal);
+      members.push({ topicId: partition.topicId, partition: partition.partition, extents, parts });
     }
     const key = objectKeys.group(shardLog.shard, session.sessionId, ++this.#lastNumber);
     const { object, entries } = encodeGroup(key, shardLog.claim.claim.epoch, members);
@@ -223,10 +222,6 @@ export class Reconciler {
     this.#parts.onChange();
   }
 
-  async #memberOf(extents: readonly Extent[], signal: AbortSignal): Promise<Pick<GroupMember, "extents" | "parts">> {
-    return { extents, parts: await this.#bytesOf(extents, signal) };
-  }
-
   /** One segment for several: under a name of its own, because where the others end is no function of the log. */
   async #merge(at: Target, merged: readonly SegmentEntry[], signal: AbortSignal): Promise<void> {
     const { shardLog, partition } = at;
@@ -234,7 +229,7 @@ export class Reconciler {
     const [first] = merged;
     if (!name || !first) return;
     const parts: Uint8Array[] = [];
-    for (const segment of merged) parts.push(await this.#reads.segment(segment, signal));
+    for (const segment of merged) parts.push(await this.#input(at, segment, this.#reads.segment(segment, signal)));
     const encoded = encodeSegment(parts);
     const segment = await this.#putSuffixed({ ...name, baseOffset: first.baseOffset }, encoded, signal);
     if (!this.#isServed(shardLog)) return;
@@ -255,12 +250,29 @@ export class Reconciler {
     this.#parts.onChange();
   }
 
-  async #bytesOf(extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+  async #bytesOf(at: Target, extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+    const { walReader } = this.#parts;
     const parts: Uint8Array[] = [];
     for (const extent of extents) {
-      parts.push(extent.tailBytes ?? (await this.#reads.stretch(this.#parts.walReader.stretchOf(extent), signal)));
+      const read = () => this.#input(at, extent, this.#reads.stretch(walReader.stretchOf(extent), signal));
+      parts.push(extent.tailBytes ?? (await read()));
     }
     return parts;
+  }
+
+  /** Passes `bytes` on. An object that is gone is told of only if a list still refers to it: it may have been dropped. */
+  async #input(at: Target, unit: Extent | SegmentEntry, bytes: Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      return await bytes;
+    } catch (error) {
+      const { segments, extents } = at.partition.stored;
+      const isGone = error instanceof ObjectStoreError && error.kind === "not-found";
+      const isReferredTo = segments.at(unit.baseOffset) === unit || extents.at(unit.baseOffset) === unit;
+      if (isGone && isReferredTo && this.#isListed(at)) {
+        this.#parts.walReader.noteDangling({ offset: unit.baseOffset, error });
+      }
+      throw error;
+    }
   }
 
   /** Whether the shard is this session's to change now. */

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { shardOf } from "../../src/cluster/placement.ts";
 import { sleep } from "../../src/host/clock.ts";
+import { silentLog } from "../../src/host/log.ts";
 import { embeddedLogSettings, type LogSettings } from "../../src/log/log-settings.ts";
 import type { PartitionLog } from "../../src/log/partition-log.ts";
 import { ObjectStoreError } from "../../src/object-store/object-store.ts";
@@ -312,6 +313,50 @@ describe("reconciling", () => {
     expect(await process.values("orders", 2)).toEqual(["2:c"]);
     await process.stop();
   });
+
+  it.each([true, false])(
+    "tells of an input that is gone unless its topic is (%s) gone as well",
+    async (isTopicGone) => {
+      const world = new LogWorld();
+      const errors: string[] = [];
+      world.log = { ...silentLog, error: (text) => void errors.push(text) };
+      const { memoryStore } = world;
+      let onBackgroundGet = () => Promise.resolve();
+      world.store = {
+        put: (key, parts, options) => memoryStore.put(key, parts, options),
+        get: async (key, options) => {
+          if (options.isBackground) await onBackgroundGet();
+          return memoryStore.get(key, options);
+        },
+        head: (key, options) => memoryStore.head(key, options),
+        list: (prefix, options) => memoryStore.list(prefix, options),
+        delete: (keys, options) => memoryStore.delete(keys, options),
+      };
+      const process = await world.start(settingsWith({ groupBytes: 0, mergedCountMin: 2 }));
+      await process.createTopic("orders");
+      const shardLog = shardLogOf(process, "orders");
+      for (const value of ["a", "b"]) {
+        await process.append("orders", [value]);
+        if (value === "b") {
+          onBackgroundGet = async () => {
+            const { objects } = await memoryStore.list("test/orders/", { limit: 100, signal });
+            if (objects.length < 4) return;
+            onBackgroundGet = () => Promise.resolve();
+            if (isTopicGone) await process.topics.delete({ name: "orders" }, { signal });
+            while (isTopicGone && shardLog.partitions.size > 0) await sleep(world.clock, 10, signal);
+            await memoryStore.delete(
+              objects.map(({ key }) => key),
+              { signal },
+            );
+          };
+        }
+        await world.pass(2 * AGE_MS);
+      }
+      const told = errors.filter((text) => text === "records refer to an object that is gone");
+      expect(told).toHaveLength(isTopicGone ? 0 : 1);
+      await process.stop();
+    },
+  );
 
   it.each([".kfs", ".index"])("serves nothing of a damaged %s object, and everything else", async (ending) => {
     const { world, process } = await pendingWorld(() => {});
