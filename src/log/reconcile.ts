@@ -202,18 +202,25 @@ export class Reconciler {
   async #makeGroup(shardLog: ShardLog, partitions: readonly PartitionLog[], signal: AbortSignal): Promise<void> {
     const { clock, session, objectKeys, wal, counters } = this.#parts;
     const sinceMs = clock.monotonicMs();
-    const chosen = fitting(partitions, this.#settings.segmentBytes);
+    const read: PartitionLog[] = [];
     const members: GroupMember[] = [];
-    for (const partition of chosen) {
-      const extents = partition.extents.all.slice();
-      const parts = await this.#bytesOf({ shardLog, partition }, extents, signal);
-      members.push({ topicId: partition.topicId, partition: partition.partition, extents, parts });
+    for (const partition of fitting(partitions, this.#settings.segmentBytes)) {
+      // Who cannot be read waits by himself: the others must not keep their objects for ever because of him.
+      await this.#attempt([partition], signal, async () => {
+        const extents = partition.extents.all.slice();
+        // The log start may have passed all of it while those before were read.
+        if (extents.length === 0) return;
+        const parts = await this.#bytesOf({ shardLog, partition }, extents, signal);
+        members.push({ topicId: partition.topicId, partition: partition.partition, extents, parts });
+        read.push(partition);
+      });
     }
+    if (members.length === 0) return;
     const key = objectKeys.group(shardLog.shard, session.sessionId, ++this.#lastNumber);
     const { object, entries } = encodeGroup(key, shardLog.claim.claim.epoch, members);
     await wal.putInBackground(key, object, signal);
     if (!this.#isServed(shardLog)) return;
-    const listed = chosen.filter((partition, index) => {
+    const listed = read.filter((partition, index) => {
       const entry = entries[index];
       return entry && this.#isListed({ shardLog, partition }) && partition.installSegment(entry, sinceMs);
     });

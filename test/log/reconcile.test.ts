@@ -358,6 +358,57 @@ describe("reconciling", () => {
     },
   );
 
+  /** Two partitions of a topic of 200 that lie in one shard. */
+  function neighboursIn(topicId: string): readonly [number, number] {
+    const shards = Array.from({ length: 200 }, (_, index) => shardOf(topicId, index));
+    const first = shards.findIndex((shard, index) => shards.indexOf(shard, index + 1) > 0);
+    return [first, shards.indexOf(shards[first] ?? 0, first + 1)];
+  }
+
+  it("leaves out of a group whose records expire while those of another are read for it", async () => {
+    const world = new LogWorld();
+    const { memoryStore } = world;
+    let onBackgroundGet: (() => Promise<unknown>) | undefined;
+    world.store = {
+      put: (key, parts, options) => memoryStore.put(key, parts, options),
+      get: async (key, options) => {
+        const waited = options.isBackground ? onBackgroundGet : undefined;
+        if (waited) onBackgroundGet = undefined;
+        await waited?.();
+        return memoryStore.get(key, options);
+      },
+      head: (key, options) => memoryStore.head(key, options),
+      list: (prefix, options) => memoryStore.list(prefix, options),
+      delete: (keys, options) => memoryStore.delete(keys, options),
+    };
+    const process = await world.start(settingsWith({ groupBytes: 1_000_000 }));
+    const [kept, expired] = neighboursIn((await process.createTopic("orders", 200)).topicId);
+    await process.append("orders", ["kept"], {}, kept);
+    await process.append("orders", ["expired"], {}, expired);
+    onBackgroundGet = () => process.partition("orders", expired).moveLogStart(1);
+    await world.pass(60_000);
+    expect(process.bugs).toEqual([]);
+    expect(process.partition("orders", kept).stored.segments.all).toHaveLength(1);
+    expect(await process.values("orders", 0, kept)).toEqual(["0:kept"]);
+    await process.stop();
+  });
+
+  it("groups what can be read although a neighbour in the shard cannot", async () => {
+    const world = new LogWorld();
+    const process = await world.start(settingsWith({ groupBytes: 1_000_000 }));
+    const [bad, good] = neighboursIn((await process.createTopic("orders", 200)).topicId);
+    await process.append("orders", ["lost"], {}, bad);
+    await process.append("orders", ["kept"], {}, good);
+    const [extent] = process.partition("orders", bad).extents.all;
+    const key = world.objectKeys.wal(extent?.sessionId ?? "", extent?.flush ?? 0);
+    await world.memoryStore.delete([key], { signal });
+    await world.pass(60_000);
+    expect(process.partition("orders", good).stored.segments.all).toHaveLength(1);
+    expect(process.partition("orders", bad).extents.all).toHaveLength(1);
+    expect(await process.values("orders", 0, good)).toEqual(["0:kept"]);
+    await process.stop();
+  });
+
   it.each([".kfs", ".index"])("serves nothing of a damaged %s object, and everything else", async (ending) => {
     const { world, process } = await pendingWorld(() => {});
     await process.createTopic("others");
