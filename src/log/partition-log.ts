@@ -163,7 +163,7 @@ export class PartitionLog {
    * batch. What is refused at once is thrown, and `waiter` is told nothing.
    */
   appendFor(waiter: AppendWaiter, batch: RecordBatchView, wallMs?: TimestampMs): void {
-    this.#term.requireWritable();
+    this.#requireWritable();
     const identity = batch.producerId >= 0 ? identityOf(batch) : undefined;
     if (identity) {
       const verdict = this.producers.judge(identity);
@@ -195,7 +195,7 @@ export class PartitionLog {
    * @throws KafkaError OFFSET_OUT_OF_RANGE above the high watermark, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT
    */
   async moveLogStart(offset: Offset): Promise<Offset> {
-    this.#term.requireWritable();
+    this.#requireWritable();
     if (offset > this.#highWatermark) {
       const text = `log start ${offset} lies above the high watermark ${this.#highWatermark}`;
       throw new KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, text);
@@ -342,6 +342,16 @@ export class PartitionLog {
   /** @throws KafkaError where the objects of this log may be removed by now, because it was deleted or is led elsewhere */
   #requireKept(): void {
     this.#term.requireReadable();
+    this.#requireUnreleased();
+  }
+
+  /** @throws KafkaError where nothing may be added: a flush with records of a deleted topic would be kept for nobody */
+  #requireWritable(): void {
+    this.#term.requireWritable();
+    this.#requireUnreleased();
+  }
+
+  #requireUnreleased(): void {
     if (!this.#isReleased) return;
     throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `${this.topicId}-${this.partition} was deleted`);
   }

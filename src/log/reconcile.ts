@@ -113,32 +113,26 @@ export class Reconciler {
     const isUrgent = shardLog.claim.claim.prev.length > PREV_TERMS_MAX;
     const { alone, grouped } = planReconcile(partitions, isUrgent ? Number.POSITIVE_INFINITY : nowMs, this.#settings);
     for (const partition of alone) {
-      await this.#attempt(shardLog, [partition], () => this.#makeSegments({ shardLog, partition }, signal));
+      await this.#attempt([partition], signal, () => this.#makeSegments({ shardLog, partition }, signal));
     }
-    if (grouped.length > 0) await this.#attempt(shardLog, grouped, () => this.#makeGroup(shardLog, grouped, signal));
+    if (grouped.length > 0) await this.#attempt(grouped, signal, () => this.#makeGroup(shardLog, grouped, signal));
     for (const partition of partitions) {
       const merged = segmentsToMerge(partition.stored.segments.all, this.#segmentBytes(partition), this.#settings);
-      if (merged)
-        await this.#attempt(shardLog, [partition], () => this.#merge({ shardLog, partition }, merged, signal));
+      if (merged) await this.#attempt([partition], signal, () => this.#merge({ shardLog, partition }, merged, signal));
     }
   }
 
   /** Runs one piece of work. What fails is tried again later: nothing was changed, and the inputs are still there. */
-  async #attempt(shardLog: ShardLog, partitions: readonly PartitionLog[], work: () => Promise<void>): Promise<void> {
+  async #attempt(partitions: readonly PartitionLog[], signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      const { session, clock, log, counters, walReader } = this.#parts;
-      session.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (brokenInvariant(error)) throw error;
-      const [first] = partitions.filter((partition) => this.#isListed({ shardLog, partition }));
-      // Deleted, or another broker's by now: its objects may be gone.
-      if (!first) return;
-      if (error instanceof ObjectStoreError && error.kind === "not-found") {
-        walReader.noteDangling({ offset: first.logStart, error });
-      }
+      const { clock, log, counters } = this.#parts;
+      const [first] = partitions;
       counters.failures.value++;
-      log.warn("reconciling failed", { topicId: first.topicId, partition: first.partition, error });
+      log.warn("reconciling failed", { topicId: first?.topicId, partition: first?.partition, error });
       for (const partition of partitions) this.#pausedUntilMs.set(partition, clock.monotonicMs() + FAILURE_PAUSE_MS);
     }
   }
@@ -155,7 +149,7 @@ export class Reconciler {
       if (!name || !first) return;
       const isAll = extents.length === partition.extents.all.length;
       const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
-      const parts = await this.#bytesOf(extents, signal);
+      const parts = await this.#bytesOf(at, extents, signal);
       await this.#makeSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
       isMore = partition.extents.bytes >= segmentBytes;
     }
@@ -208,26 +202,31 @@ export class Reconciler {
   async #makeGroup(shardLog: ShardLog, partitions: readonly PartitionLog[], signal: AbortSignal): Promise<void> {
     const { clock, session, objectKeys, wal, counters } = this.#parts;
     const sinceMs = clock.monotonicMs();
-    const chosen = fitting(partitions, this.#settings.segmentBytes);
+    const read: PartitionLog[] = [];
     const members: GroupMember[] = [];
-    for (const { topicId, partition, extents } of chosen) {
-      members.push({ topicId, partition, ...(await this.#memberOf(extents.all.slice(), signal)) });
+    for (const partition of fitting(partitions, this.#settings.segmentBytes)) {
+      // Who cannot be read waits by himself: the others must not keep their objects for ever because of him.
+      await this.#attempt([partition], signal, async () => {
+        const extents = partition.extents.all.slice();
+        // The log start may have passed all of it while those before were read.
+        if (extents.length === 0) return;
+        const parts = await this.#bytesOf({ shardLog, partition }, extents, signal);
+        members.push({ topicId: partition.topicId, partition: partition.partition, extents, parts });
+        read.push(partition);
+      });
     }
+    if (members.length === 0) return;
     const key = objectKeys.group(shardLog.shard, session.sessionId, ++this.#lastNumber);
     const { object, entries } = encodeGroup(key, shardLog.claim.claim.epoch, members);
     await wal.putInBackground(key, object, signal);
     if (!this.#isServed(shardLog)) return;
-    const listed = chosen.filter((partition, index) => {
+    const listed = read.filter((partition, index) => {
       const entry = entries[index];
       return entry && this.#isListed({ shardLog, partition }) && partition.installSegment(entry, sinceMs);
     });
     if (listed.length > 0) counters.groups.value++;
     else shardLog.dropped.add(key);
     this.#parts.onChange();
-  }
-
-  async #memberOf(extents: readonly Extent[], signal: AbortSignal): Promise<Pick<GroupMember, "extents" | "parts">> {
-    return { extents, parts: await this.#bytesOf(extents, signal) };
   }
 
   /** One segment for several: under a name of its own, because where the others end is no function of the log. */
@@ -237,7 +236,7 @@ export class Reconciler {
     const [first] = merged;
     if (!name || !first) return;
     const parts: Uint8Array[] = [];
-    for (const segment of merged) parts.push(await this.#reads.segment(segment, signal));
+    for (const segment of merged) parts.push(await this.#input(at, segment, this.#reads.segment(segment, signal)));
     const encoded = encodeSegment(parts);
     const segment = await this.#putSuffixed({ ...name, baseOffset: first.baseOffset }, encoded, signal);
     if (!this.#isServed(shardLog)) return;
@@ -258,12 +257,29 @@ export class Reconciler {
     this.#parts.onChange();
   }
 
-  async #bytesOf(extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+  async #bytesOf(at: Target, extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+    const { walReader } = this.#parts;
     const parts: Uint8Array[] = [];
     for (const extent of extents) {
-      parts.push(extent.tailBytes ?? (await this.#reads.stretch(this.#parts.walReader.stretchOf(extent), signal)));
+      const read = () => this.#input(at, extent, this.#reads.stretch(walReader.stretchOf(extent), signal));
+      parts.push(extent.tailBytes ?? (await read()));
     }
     return parts;
+  }
+
+  /** Passes `bytes` on. An object that is gone is told of only if a list still refers to it: it may have been dropped. */
+  async #input(at: Target, unit: Extent | SegmentEntry, bytes: Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      return await bytes;
+    } catch (error) {
+      const { segments, extents } = at.partition.stored;
+      const isGone = error instanceof ObjectStoreError && error.kind === "not-found";
+      const isReferredTo = segments.at(unit.baseOffset) === unit || extents.at(unit.baseOffset) === unit;
+      if (isGone && isReferredTo && this.#isListed(at)) {
+        this.#parts.walReader.noteDangling({ offset: unit.baseOffset, error });
+      }
+      throw error;
+    }
   }
 
   /** Whether the shard is this session's to change now. */

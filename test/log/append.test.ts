@@ -54,3 +54,24 @@ it("tells who asks after the end what the others were told", () => {
   append.tell(late);
   expect(late.outcomes).toEqual([error]);
 });
+
+it("is refused by a log whose topic was deleted, also to who has held it since before", async () => {
+  const deleted = new PartitionLog(
+    { topicId: "AAAAAAAAAAAAAAAAAAAAAg", partition: 0, isInternal: false },
+    {
+      leaderEpoch: 1,
+      requireWritable: () => {},
+      requireReadable: () => {},
+      enqueue: () => {},
+      reads: noReads,
+      places: new ShardPlaces(() => {}),
+      monotonicMs: () => 0,
+    },
+  );
+  deleted.release();
+  const batch = new RecordBatchView(encodeBatch([{ timestampMs: 1, key: null, value: null }]));
+  const refused = { code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION };
+  await expect(deleted.append(batch)).rejects.toMatchObject(refused);
+  await expect(deleted.moveLogStart(0)).rejects.toMatchObject(refused);
+  expect(deleted.hasUncommitted).toBe(false);
+});

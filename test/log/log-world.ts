@@ -9,7 +9,7 @@ import { type PeerEndpoint, PeerError, type Peers } from "../../src/cluster/peer
 import type { Topic } from "../../src/cluster/topic.ts";
 import { Topics } from "../../src/cluster/topics.ts";
 import { longLivedController } from "../../src/host/abort.ts";
-import { silentLog } from "../../src/host/log.ts";
+import { type Log, silentLog } from "../../src/host/log.ts";
 import { UnexportedMetrics } from "../../src/host/metrics.ts";
 import type { KeyValueStore } from "../../src/kv/key-value-store.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
@@ -39,6 +39,7 @@ export class LogWorld {
   /** What processes are given: tests put something in between here. */
   store: ObjectStore = this.memoryStore;
   kv: KeyValueStore = this.memoryKv;
+  log: Log = silentLog;
   readonly keys = new ClusterKeys("test");
   readonly objectKeys = new ObjectKeys("test");
   /** By broker id. */
@@ -64,7 +65,7 @@ export class LogWorld {
   }
 
   #newProcess(settings: ProcessSettings): LogProcess {
-    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: silentLog, keys: this.keys };
+    const cluster = { kv: this.kv, clock: this.clock, random: this.random, log: this.log, keys: this.keys };
     return new LogProcess(this, cluster, { ...embeddedLogSettings, ...settings });
   }
 

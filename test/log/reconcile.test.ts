@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { shardOf } from "../../src/cluster/placement.ts";
 import { sleep } from "../../src/host/clock.ts";
+import { silentLog } from "../../src/host/log.ts";
 import { embeddedLogSettings, type LogSettings } from "../../src/log/log-settings.ts";
 import type { PartitionLog } from "../../src/log/partition-log.ts";
 import { ObjectStoreError } from "../../src/object-store/object-store.ts";
@@ -310,6 +311,101 @@ describe("reconciling", () => {
     await expect(read).rejects.toMatchObject({ cause: expect.any(ObjectStoreError) as unknown });
     await process.append("orders", ["c"]);
     expect(await process.values("orders", 2)).toEqual(["2:c"]);
+    await process.stop();
+  });
+
+  it.each([true, false])(
+    "tells of an input that is gone unless its topic is (%s) gone as well",
+    async (isTopicGone) => {
+      const world = new LogWorld();
+      const errors: string[] = [];
+      world.log = { ...silentLog, error: (text) => void errors.push(text) };
+      const { memoryStore } = world;
+      let onBackgroundGet = () => Promise.resolve();
+      world.store = {
+        put: (key, parts, options) => memoryStore.put(key, parts, options),
+        get: async (key, options) => {
+          if (options.isBackground) await onBackgroundGet();
+          return memoryStore.get(key, options);
+        },
+        head: (key, options) => memoryStore.head(key, options),
+        list: (prefix, options) => memoryStore.list(prefix, options),
+        delete: (keys, options) => memoryStore.delete(keys, options),
+      };
+      const process = await world.start(settingsWith({ groupBytes: 0, mergedCountMin: 2 }));
+      await process.createTopic("orders");
+      const shardLog = shardLogOf(process, "orders");
+      for (const value of ["a", "b"]) {
+        await process.append("orders", [value]);
+        if (value === "b") {
+          onBackgroundGet = async () => {
+            const { objects } = await memoryStore.list("test/orders/", { limit: 100, signal });
+            if (objects.length < 4) return;
+            onBackgroundGet = () => Promise.resolve();
+            if (isTopicGone) await process.topics.delete({ name: "orders" }, { signal });
+            while (isTopicGone && shardLog.partitions.size > 0) await sleep(world.clock, 10, signal);
+            await memoryStore.delete(
+              objects.map(({ key }) => key),
+              { signal },
+            );
+          };
+        }
+        await world.pass(2 * AGE_MS);
+      }
+      const told = errors.filter((text) => text === "records refer to an object that is gone");
+      expect(told).toHaveLength(isTopicGone ? 0 : 1);
+      await process.stop();
+    },
+  );
+
+  /** Two partitions of a topic of 200 that lie in one shard. */
+  function neighboursIn(topicId: string): readonly [number, number] {
+    const shards = Array.from({ length: 200 }, (_, index) => shardOf(topicId, index));
+    const first = shards.findIndex((shard, index) => shards.indexOf(shard, index + 1) > 0);
+    return [first, shards.indexOf(shards[first] ?? 0, first + 1)];
+  }
+
+  it("leaves out of a group whose records expire while those of another are read for it", async () => {
+    const world = new LogWorld();
+    const { memoryStore } = world;
+    let onBackgroundGet: (() => Promise<unknown>) | undefined;
+    world.store = {
+      put: (key, parts, options) => memoryStore.put(key, parts, options),
+      get: async (key, options) => {
+        const waited = options.isBackground ? onBackgroundGet : undefined;
+        if (waited) onBackgroundGet = undefined;
+        await waited?.();
+        return memoryStore.get(key, options);
+      },
+      head: (key, options) => memoryStore.head(key, options),
+      list: (prefix, options) => memoryStore.list(prefix, options),
+      delete: (keys, options) => memoryStore.delete(keys, options),
+    };
+    const process = await world.start(settingsWith({ groupBytes: 1_000_000 }));
+    const [kept, expired] = neighboursIn((await process.createTopic("orders", 200)).topicId);
+    await process.append("orders", ["kept"], {}, kept);
+    await process.append("orders", ["expired"], {}, expired);
+    onBackgroundGet = () => process.partition("orders", expired).moveLogStart(1);
+    await world.pass(60_000);
+    expect(process.bugs).toEqual([]);
+    expect(process.partition("orders", kept).stored.segments.all).toHaveLength(1);
+    expect(await process.values("orders", 0, kept)).toEqual(["0:kept"]);
+    await process.stop();
+  });
+
+  it("groups what can be read although a neighbour in the shard cannot", async () => {
+    const world = new LogWorld();
+    const process = await world.start(settingsWith({ groupBytes: 1_000_000 }));
+    const [bad, good] = neighboursIn((await process.createTopic("orders", 200)).topicId);
+    await process.append("orders", ["lost"], {}, bad);
+    await process.append("orders", ["kept"], {}, good);
+    const [extent] = process.partition("orders", bad).extents.all;
+    const key = world.objectKeys.wal(extent?.sessionId ?? "", extent?.flush ?? 0);
+    await world.memoryStore.delete([key], { signal });
+    await world.pass(60_000);
+    expect(process.partition("orders", good).stored.segments.all).toHaveLength(1);
+    expect(process.partition("orders", bad).extents.all).toHaveLength(1);
+    expect(await process.values("orders", 0, good)).toEqual(["0:kept"]);
     await process.stop();
   });
 
