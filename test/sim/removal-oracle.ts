@@ -30,10 +30,10 @@ export class RemovalOracle {
   readonly #oracle: StoreOracle;
   readonly #checkpoints: CheckpointOracle;
   readonly #references = new Map<number, ShardReferences>();
-  /** Sessions that were swept. */
-  readonly #forgotten = new Set<string>();
+  /** Sessions that were swept, and the moment when their head went. */
+  readonly #forgotten = new Map<string, number>();
   readonly #deleted = new Set<string>();
-  /** Order of puts and lists. */
+  /** Order of puts, lists and ends of sweeps. */
   #moment = 0;
   readonly #putAt = new Map<string, number>();
   readonly #listedAt = new Map<string, number>();
@@ -74,7 +74,7 @@ export class RemovalOracle {
   }
 
   onForgotten(sessionId: string): void {
-    this.#forgotten.add(sessionId);
+    this.#forgotten.set(sessionId, ++this.#moment);
     this.#ledger.count("dead sessions swept");
     const isFree = !this.#oracle.liveSessions.has(sessionId) && !this.#isNamed(sessionId);
     this.#ledger.check("I13 a session is forgotten when it is dead and named nowhere", isFree, () => sessionId);
@@ -180,8 +180,11 @@ export class RemovalOracle {
   /** A put that landed after the removal had looked: nobody finds it but by a list of everything. */
   #isLate(key: string, { sessionId }: ObjectAddress): boolean {
     if (this.#deleted.has(key)) return true;
+    const forgottenAt = this.#forgotten.get(sessionId);
+    if (forgottenAt === undefined) return false;
     const prefix = key.slice(0, key.lastIndexOf("/") + 1);
-    return this.#forgotten.has(sessionId) && (this.#putAt.get(key) ?? 0) > (this.#listedAt.get(prefix) ?? 0);
+    // A second sweep may list it and end before it deletes: once the head is gone nobody comes back.
+    return (this.#putAt.get(key) ?? 0) > Math.min(forgottenAt, this.#listedAt.get(prefix) ?? 0);
   }
 
   #keeping(sessionId: string): (kind: "wal" | "ckpt", n: number) => boolean {
