@@ -317,7 +317,10 @@ export class BrokerLog {
       if (this.#serving === sessionLog) this.#tellServing();
     });
     try {
-      await keeper.start(anySignal(session.signal, signal));
+      const whileAlive = anySignal(session.signal, signal);
+      // Whoever waits until all sessions know a topic has not waited for one that was registered since.
+      await readTopicFacts(this.#parts.cluster, this.#parts.feed, whileAlive);
+      await keeper.start(whileAlive);
       this.#serving = sessionLog;
       this.#keeper = keeper;
       log.info("session serves", { session: session.sessionId, shards: sessionLog.shards.length });

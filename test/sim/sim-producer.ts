@@ -108,6 +108,9 @@ export class SimProducer {
   }
 }
 
+/** A broker knows the last five batches of a producer: nothing newer may be sent while the outcome of an older one is open. */
+const SERIALS_IN_FLIGHT_MAX = 5;
+
 class Lane {
   readonly number: number;
   readonly #world: ClientWorld;
@@ -154,7 +157,8 @@ class Lane {
     const { recordsPerBatchMax, paddingBytesMax } = this.#world.swarm;
     // Kafka takes any first sequence of a producer it does not know, so nothing may overtake the first batch.
     const isKnown = !this.#traits.isIdempotent || this.#lastAckedOffset >= 0;
-    while (this.#pending.length < (isKnown ? count : 1)) {
+    const oldest = this.#pending[0]?.serial ?? this.#nextSerial;
+    while (this.#pending.length < (isKnown ? count : 1) && this.#nextSerial < oldest + SERIALS_IN_FLIGHT_MAX) {
       const recordCount = 1 + random.below(recordsPerBatchMax);
       const paddingBytes = random.below(paddingBytesMax + 1);
       const baseSequence = this.#traits.isIdempotent ? this.#nextSequence : -1;

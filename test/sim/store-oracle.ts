@@ -47,7 +47,7 @@ interface TopicState {
 const REWRITTEN = /(^|\/)(probe\/|cluster-id$)/;
 
 /** Puts of one object that may find it there: each answer may be lost, but not so many. */
-const PUTS_IN_VAIN_MAX = 7;
+const PUTS_IN_VAIN_MAX = 12;
 
 /** What is stored now, and the judge of how it came there. */
 export class StoreOracle implements ObjectWitness, KvWitness {
