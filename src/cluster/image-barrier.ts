@@ -112,8 +112,16 @@ export class ImageBarrier {
   async topics(revision: Revision, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { feed, process } = this.#parts;
     for (const sessionId of this.#queues.keys()) if (!feed.current.session(sessionId)) this.#queues.delete(sessionId);
-    const others = [...feed.current.sessions()].filter((session) => session.process !== process);
-    await Promise.all(others.map((session) => this.#waitFor(session, revision, signal)));
+    const waitedFor = new Set<SessionId>();
+    for (;;) {
+      // Who was registered while this waited for the others may have a view from before the change.
+      const others = [...feed.current.sessions()].filter(
+        (session) => session.process !== process && !waitedFor.has(session.sessionId),
+      );
+      if (others.length === 0) return;
+      for (const { sessionId } of others) waitedFor.add(sessionId);
+      await Promise.all(others.map((session) => this.#waitFor(session, revision, signal)));
+    }
   }
 
   async #waitFor(session: LiveSession, revision: Revision, outer: AbortSignal): Promise<void> {

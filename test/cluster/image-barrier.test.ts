@@ -72,6 +72,22 @@ describe("a change of topics", () => {
     expect([creation.outcome, second.feed.current.topic("orders")?.name]).toEqual(["done", "orders"]);
   });
 
+  it("is not answered before a broker shows it that was registered while others were waited for", async () => {
+    const { world, second, create } = await open(1, 2);
+    second.clock.pause();
+    const creation = watched(create("orders"));
+    await world.pass(1000);
+    const [third] = await world.start(3);
+    if (!third) throw new Error("the third one started");
+    third.clock.pause();
+    second.clock.resume();
+    await world.pass(3000);
+    expect(creation.outcome).toBe("pending");
+    third.clock.resume();
+    await world.pass(2000);
+    expect(creation.outcome).toBe("done");
+  });
+
   it("no longer waits for a broker whose session has ended", async () => {
     const { world, second, create } = await open(1, 2);
     second.clock.pause();
