@@ -1,21 +1,38 @@
 // Who may read from the network while the broker's byte budget is spent: only the connection with the oldest incomplete
-// frame. So memory is bounded, and yet some frame always becomes complete, is served and gives its bytes back.
+// frame. So memory is bounded, and yet some frame always becomes complete, is served and gives its bytes back. When
+// there is room again, only as many go on at a time as it can hold a read of.
 import type { ByteBudget } from "../host/byte-budget.ts";
+import type { Clock } from "../host/clock.ts";
+
+/** What one read may bring. */
+const READ_BYTES = 128 * 1024;
+/** How long those whose turn it is are waited for: their clients may have nothing to send. */
+const TURN_MS = 2;
 
 /** The order of incomplete frames over all connections of a broker. */
 export class ReadTurns {
   readonly #budget: ByteBudget;
+  readonly #clock: Clock;
   /** Connections with an incomplete frame, the oldest first. */
   readonly #incomplete = new Set<object>();
-  /** What ends the wait of a connection early: it has become the oldest. */
+  /** What ends the wait of a connection, in the order of waiting. */
   readonly #waiting = new Map<object, () => void>();
+  /** Whose turn it is: those whose wait is over and who have read nothing yet. */
+  readonly #turn = new Set<object>();
+  #onTurnOver: (() => void) | undefined;
+  #isLettingOn = false;
 
-  constructor(budget: ByteBudget) {
+  constructor(budget: ByteBudget, clock: Clock) {
     this.#budget = budget;
+    this.#clock = clock;
   }
 
-  /** Notes whether `connection` holds part of a frame. A frame begun after another was completed counts as new. */
+  /**
+   * Notes after a read whether `connection` holds part of a frame. A frame begun after another was completed counts as
+   * new. The end of a connection counts as "complete".
+   */
   note(connection: object, state: "complete" | "same frame" | "new frame"): void {
+    if (this.#turn.delete(connection) && this.#turn.size === 0) this.#onTurnOver?.();
     if (state === "same frame" && this.#incomplete.has(connection)) return;
     const wasOldest = this.#isOldest(connection);
     this.#incomplete.delete(connection);
@@ -27,22 +44,56 @@ export class ReadTurns {
 
   /** Whether `connection` may read now without waiting. */
   mayRead(connection: object): boolean {
-    return this.#budget.taken < this.#budget.bytesMax || this.#isOldest(connection);
+    return (this.#waiting.size === 0 && this.#budget.taken < this.#budget.bytesMax) || this.#isOldest(connection);
   }
 
   /** Resolves when `connection` may read; rejects with the signal's reason when that aborts. */
   async wait(connection: object, signal: AbortSignal): Promise<void> {
-    while (!this.mayRead(connection)) {
-      signal.throwIfAborted();
-      const turn = new AbortController();
-      const end = () => turn.abort();
+    signal.throwIfAborted();
+    if (this.mayRead(connection)) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        signal.removeEventListener("abort", end);
+        this.#waiting.delete(connection);
+        resolve();
+      };
       this.#waiting.set(connection, end);
       signal.addEventListener("abort", end, { once: true });
-      await waitForRoom(this.#budget, turn.signal);
-      signal.removeEventListener("abort", end);
-      this.#waiting.delete(connection);
-    }
+      void this.#letOn();
+    });
     signal.throwIfAborted();
+  }
+
+  /** Ends waits as the budget has room for what they will read, until nobody waits. */
+  async #letOn(): Promise<void> {
+    if (this.#isLettingOn) return;
+    this.#isLettingOn = true;
+    // Of nobody's: a broker that stops ends every wait, and with it every byte is given back.
+    const { signal } = new AbortController();
+    while (this.#waiting.size > 0) {
+      await waitForRoom(this.#budget, signal);
+      const roomBytes = this.#budget.bytesMax - this.#budget.taken;
+      for (const [connection, end] of [...this.#waiting].slice(0, Math.ceil(roomBytes / READ_BYTES))) {
+        this.#turn.add(connection);
+        end();
+      }
+      if (this.#turn.size > 0) await this.#turnOver();
+    }
+    this.#isLettingOn = false;
+  }
+
+  /** When all of {@link ReadTurns.#turn} have read, or after {@link TURN_MS}. */
+  #turnOver(): Promise<void> {
+    return new Promise((resolve) => {
+      const over = () => {
+        cancel();
+        this.#turn.clear();
+        this.#onTurnOver = undefined;
+        resolve();
+      };
+      const cancel = this.#clock.setTimer(TURN_MS, over);
+      this.#onTurnOver = over;
+    });
   }
 
   #isOldest(connection: object): boolean {

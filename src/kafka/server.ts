@@ -56,7 +56,7 @@ export class KafkaServer {
       log,
       settings,
       budget,
-      turns: new ReadTurns(budget),
+      turns: new ReadTurns(budget, clock),
       start,
       ended: (reason) => this.#count(reason),
       onBug: parts.onBug,

@@ -71,6 +71,10 @@ class ClientReader {
   }
 }
 
+/** What one read brings at most, and how long a connection that may read is waited for: see read-turns.ts. */
+const READ_BYTES = 128 * 1024;
+const TURN_MS = 2;
+
 class World {
   readonly clock = new ManualClock();
   readonly started: Started[] = [];
@@ -86,7 +90,7 @@ class World {
   constructor(settings: Partial<KafkaSettings> = {}, budgetBytes = 1 << 30) {
     this.settings = { ...defaultKafkaSettings, ...settings };
     this.budget = new ByteBudget(budgetBytes);
-    this.turns = new ReadTurns(this.budget);
+    this.turns = new ReadTurns(this.budget, this.clock);
   }
 
   open(options: Parameters<typeof connectionPair>[0] = {}) {
@@ -244,8 +248,30 @@ describe("bounds", () => {
     await quiet();
     expect(world.startedLabels).toEqual([1]);
     world.started[0]?.answer();
-    await quiet();
+    // The turn of the one that has nothing more to send.
+    await world.clock.advance(TURN_MS);
     expect(world.startedLabels).toEqual([1, 2]);
+  });
+
+  it("reads on from only as many connections as there is room for again", async () => {
+    const budgetBytes = 1024 * 1024;
+    const bodyBytes = 100_000;
+    world = new World({}, budgetBytes);
+    const holder = world.open();
+    await holder.client.write([frame(0, budgetBytes)]);
+    await quiet();
+    const clients = Array.from({ length: 40 }, () => world.open({ chunkBytesMax: READ_BYTES }));
+    const sends = clients.map(({ client }, index) => client.write([frame(1 + index, bodyBytes)]));
+    await quiet();
+    expect(world.startedLabels).toEqual([0]);
+    for (let answered = 0; answered < 41; answered++) {
+      world.started[answered]?.answer();
+      await world.clock.advance(TURN_MS);
+      expect(world.budget.taken).toBeLessThan(budgetBytes + READ_BYTES);
+    }
+    await Promise.all(sends);
+    expect(clients.map(({ reader }) => reader.labels)).toEqual(clients.map((_, index) => [1 + index]));
+    expect(world.budget.taken).toBe(0);
   });
 
   it("completes every frame one after the other when half-sent frames alone exceed the budget", async () => {
@@ -482,6 +508,7 @@ describe("deadlines", () => {
     await world.clock.advance(120_000);
     expect(world.ends).toEqual([]);
     world.started[0]?.answer();
+    await world.clock.advance(TURN_MS);
     await world.clock.advance(29_000);
     expect(world.ends).toEqual([]);
     await world.clock.advance(1_000);
