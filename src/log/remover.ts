@@ -3,6 +3,7 @@
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Counter, Metrics } from "../host/metrics.ts";
+import { OutageLog } from "../host/outage-log.ts";
 import type { Random } from "../host/random.ts";
 import { brokenInvariant } from "../invariant.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
@@ -42,9 +43,12 @@ const BACKOFF_MS_MAX = 60_000;
 export class Remover {
   readonly #parts: RemoverComponents;
   readonly #removed: Readonly<Record<RemovedKind, Counter>>;
+  readonly #outages: OutageLog;
 
   constructor(components: RemoverComponents) {
     this.#parts = components;
+    const { log, clock } = components;
+    this.#outages = new OutageLog({ log, clock, began: "removal failed, trying again", over: "removals go on" });
     const counter = (kind: RemovedKind) =>
       components.metrics.counter("kafscale_objects_removed_total", "Objects removed that nobody needed.", { kind });
     this.#removed = { wal: counter("wal"), checkpoint: counter("checkpoint"), segment: counter("segment") };
@@ -89,14 +93,16 @@ export class Remover {
   }
 
   async #untilDone<T>(what: string, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, random, log, settings } = this.#parts;
+    const { clock, random, settings } = this.#parts;
     for (let backoffMs = BACKOFF_MS_FIRST; ; backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)) {
       try {
-        return await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, call);
+        const answer = await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, call);
+        this.#outages.answered();
+        return answer;
       } catch (error) {
         signal.throwIfAborted();
         if (brokenInvariant(error)) throw error;
-        log.warn("removal failed, trying again", { what, error });
+        this.#outages.failed(error, { what });
       }
       await sleep(clock, backoffMs * (0.5 + random.uniform()), signal);
     }
