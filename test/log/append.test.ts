@@ -8,18 +8,22 @@ import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
 import { noReads } from "./sample-extents.ts";
 
-const partition = new PartitionLog(
-  { topicId: "AAAAAAAAAAAAAAAAAAAAAQ", partition: 0, isInternal: false },
-  {
-    leaderEpoch: 1,
-    requireWritable: () => {},
-    requireReadable: () => {},
-    enqueue: () => {},
-    reads: noReads,
-    places: new ShardPlaces(() => {}),
-    monotonicMs: () => 0,
-  },
-);
+function partitionOf(topicId: string): PartitionLog {
+  return new PartitionLog(
+    { topicId, partition: 0, isInternal: false },
+    {
+      leaderEpoch: 1,
+      requireWritable: () => {},
+      requireReadable: () => {},
+      enqueue: () => {},
+      reads: noReads,
+      places: new ShardPlaces(() => {}),
+      monotonicMs: () => 0,
+    },
+  );
+}
+
+const partition = partitionOf("AAAAAAAAAAAAAAAAAAAAAQ");
 
 class Told {
   readonly outcomes: AppendOutcome[] = [];
@@ -56,18 +60,7 @@ it("tells who asks after the end what the others were told", () => {
 });
 
 it("is refused by a log whose topic was deleted, also to who has held it since before", async () => {
-  const deleted = new PartitionLog(
-    { topicId: "AAAAAAAAAAAAAAAAAAAAAg", partition: 0, isInternal: false },
-    {
-      leaderEpoch: 1,
-      requireWritable: () => {},
-      requireReadable: () => {},
-      enqueue: () => {},
-      reads: noReads,
-      places: new ShardPlaces(() => {}),
-      monotonicMs: () => 0,
-    },
-  );
+  const deleted = partitionOf("AAAAAAAAAAAAAAAAAAAAAg");
   deleted.release();
   const batch = new RecordBatchView(encodeBatch([{ timestampMs: 1, key: null, value: null }]));
   const refused = { code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION };
