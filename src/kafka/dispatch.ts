@@ -2,7 +2,6 @@
 // for: an unknown API key, a version that is not served (ApiVersions excepted), a request that cannot be read.
 import { type ApiEntry, apiTable } from "../../generated/kafka/api-table.ts";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
-import type { MetadataImage } from "../cluster/image.ts";
 import type { Counter } from "../host/metrics.ts";
 import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
@@ -42,6 +41,8 @@ export class Dispatcher {
   readonly #reader = new Reader(new Uint8Array(0));
   readonly #writer = new Writer();
   readonly #setDeadline: RequestContext["setDeadline"];
+  /** By the signal of a connection, until its last request that waited for the view has started. */
+  readonly #held = new Map<AbortSignal, Promise<void>>();
 
   constructor(handlers: readonly AnyApiHandler[], broker: BrokerServices) {
     this.#broker = broker;
@@ -82,25 +83,38 @@ export class Dispatcher {
     let response: Promise<ResponseOf<ApiKey> | null>;
     try {
       this.#checkClientId(context.clientId);
-      response = this.#knowsTopics(started, this.#broker.image())
-        ? Promise.resolve(route.handler.respond(request, context, this.#broker))
-        : this.#respondLater(started);
+      const isHeld = this.#held.size > 0 && this.#held.has(context.signal);
+      response =
+        !isHeld && this.#knowsTopics(started)
+          ? Promise.resolve(route.handler.respond(request, context, this.#broker))
+          : this.#respondLater(started);
     } catch (error) {
       response = Promise.reject(error);
     }
     return response.then(encode, refuse);
   }
 
-  #knowsTopics({ route, request }: StartedRequest, image: MetadataImage): boolean {
+  #knowsTopics({ route, request }: StartedRequest, image = this.#broker.image()): boolean {
     return route.handler.knowsTopics?.(request, image) ?? true;
   }
 
-  /** Requests of one connection that name the same unknown topic wait for the same moment, and go on in order. */
-  async #respondLater(started: StartedRequest): Promise<ResponseOf<ApiKey> | null> {
+  /** Requests of one connection start in the order of their arrival: who comes behind one that waits, waits with it. */
+  #respondLater(started: StartedRequest): Promise<ResponseOf<ApiKey> | null> {
     const { route, context, request } = started;
-    const { catchUp } = this.#broker;
-    await catchUp.topics((image) => this.#knowsTopics(started, image), { signal: context.signal });
-    return route.handler.respond(request, context, this.#broker);
+    const { signal } = context;
+    const known = this.#knowsTopics(started)
+      ? undefined
+      : this.#broker.catchUp.topics((image) => this.#knowsTopics(started, image), { signal });
+    const turn = Promise.all([this.#held.get(signal), known]);
+    const response = turn.then(() => route.handler.respond(request, context, this.#broker));
+    // After the line above, so that this request has started when the next one is let in.
+    const held = turn
+      .catch(() => {})
+      .then(() => {
+        if (this.#held.get(signal) === held) this.#held.delete(signal);
+      });
+    this.#held.set(signal, held);
+    return response;
   }
 
   #read(frame: Uint8Array, peer: Peer): "unknown ApiVersions version" | StartedRequest {

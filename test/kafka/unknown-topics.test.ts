@@ -19,8 +19,9 @@ const LAG_MS = 300;
 const signal = new AbortController().signal;
 const keys = new ClusterKeys(embeddedBrokerSettings.clusterName);
 const topicId = Buffer.from("orders-orders-oo").toString("base64url");
+const knownId = Buffer.from("known-known-know").toString("base64url");
 
-/** A broker that sees changes of topics late, and a way to create one behind its back. */
+/** A broker that sees changes of topics late, with one that it knows and one that was just created behind its back. */
 async function lagging() {
   let memory: MemoryKeyValueStore | undefined;
   const kv = (clock: SimClock): KeyValueStore => {
@@ -45,8 +46,13 @@ async function lagging() {
   };
   const world = await BrokerWorld.start({ isAutoCreateEnabled: false }, { kv });
   const client = await world.connect();
-  const value = encodeTopic({ topicId, partitionCount: 1, configs: new Map(), createdAtMs: 5 });
-  await memory?.txn({ compare: [], then: [{ type: "put", key: keys.topic("orders"), value }] }, { signal });
+  const create = async (name: string, id: string) => {
+    const value = encodeTopic({ topicId: id, partitionCount: 1, configs: new Map(), createdAtMs: 5 });
+    await memory?.txn({ compare: [], then: [{ type: "put", key: keys.topic(name), value }] }, { signal });
+  };
+  await create("known", knownId);
+  await world.clock.advance(2 * LAG_MS);
+  await create("orders", topicId);
   return { world, client };
 }
 
@@ -62,6 +68,26 @@ it.each([9, 13])("takes a batch, and those behind it in their order, version %i 
     await world.clock.advance(LAG_MS / 20);
     answers.push(send(`v${n}`, n));
   }
+  const rows = (await world.clock.complete(Promise.all(answers))).map(
+    ({ responses }) => responses[0]?.partitionResponses[0],
+  );
+  expect(rows.map((row) => [row?.errorCode, row?.baseOffset])).toEqual(rows.map((_, n) => [0, n]));
+  await world.stop();
+});
+
+it.each([9, 13])("lets no batch overtake one that waits for another topic, version %i of Produce", async (version) => {
+  const { world, client } = await lagging();
+  const batch = (value: string, baseSequence: number) =>
+    batchOf([value], { producerId: 7, producerEpoch: 0, baseSequence });
+  const known = (value: string, sequence: number) => ({
+    topic: "known",
+    topicId: knownId,
+    batch: batch(value, sequence),
+  });
+  const both = produceOf([known("a", 0), { topic: "orders", topicId, batch: batch("x", 0) }], version);
+  const answers = [client.send(apis.produce, version, both)];
+  for (let n = 1; n <= 3; n++)
+    answers.push(client.send(apis.produce, version, produceOf([known(`v${n}`, n)], version)));
   const rows = (await world.clock.complete(Promise.all(answers))).map(
     ({ responses }) => responses[0]?.partitionResponses[0],
   );
