@@ -58,10 +58,11 @@ format: deps ## Rewrite every source file in the one format (needs Node and npm)
 tidy: deps ## Run only the tests of the rules of the code: floors, sizes, banned names (needs Node and npm)
 	@$(BIN)/vitest run test/tidy
 
-test: deps ## Run the unit, property, contract, tidy and short simulation tests (needs Node and npm)
+test: deps ## Run the unit, property, contract and tidy tests and 500 simulated schedules (needs Node and npm)
 	@$(BIN)/vitest run
+	@SEEDS=500 MUTANTS=0 $(BIN)/tsx test/sim/run.ts
 
-sim: deps ## Simulate SEEDS=200 schedules from FIRST=1 on in JOBS=2 processes, then the planted bugs (MUTANTS=0 without, =name one), or replay SEED=x (needs Node and npm)
+sim: deps ## Simulate SEEDS=200 schedules from FIRST=1 on in JOBS=2 processes, then the planted bugs (MUTANTS=0 without, =name one), or replay SEED=x or SEED=bx, a brief one (needs Node and npm)
 	@SEEDS='$(SEEDS)' SEED='$(SEED)' $(BIN)/tsx test/sim/run.ts
 
 fuzz: deps ## Throw damaged bytes at every decoder for FUZZ_SECONDS=60 seconds (needs Node and npm)

@@ -11,31 +11,38 @@ export interface WorkerTask {
   readonly first: number;
   readonly stride: number;
   readonly last: number;
-  /** Seeds after those. */
-  readonly also?: readonly number[];
+  /** Every so many seeds as a long schedule, the others as brief ones; by default all as long ones. */
+  readonly longEvery?: number;
+  /** Names of schedules after those. */
+  readonly also?: readonly string[];
   /** Stop after the first violation. */
   readonly isUntilFound?: boolean;
   /** Run every so many seeds twice; 0 for none. */
   readonly twice?: number;
 }
 
-/** Longest life of a worker without a line: past it the simulated world hangs outside of virtual time. */
-const SILENCE_MS_MAX = 180_000;
+/** Longest silence of a worker, minutes on a busy machine: past it the simulated world hangs outside of virtual time. */
+const SILENCE_MS_MAX = 600_000;
 
 /** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */
 export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => void): Promise<void> {
-  const { tree, first, stride, last, also = [], isUntilFound = false, twice = 0 } = task;
+  const { tree, first, stride, last, longEvery = 1, also = [], isUntilFound = false, twice = 0 } = task;
   const script = join(tree, "test/sim/worker.ts");
-  const numbers = ["--first", first, "--stride", stride, "--last", last, "--twice", twice].map(String);
+  const range = ["--first", first, "--stride", stride, "--last", last];
+  const numbers = [...range, "--long-every", longEvery, "--twice", twice].map(String);
   const more = [...(also.length > 0 ? ["--also", also.join()] : []), ...(isUntilFound ? ["--until-found"] : [])];
   const args = ["--import", "tsx", script, ...numbers, ...more];
   const child = spawn(process.execPath, args, { cwd: tree, stdio: ["ignore", "pipe", "pipe"] });
   return new Promise((resolve, reject) => {
     let errors = "";
+    let isSilent = false;
     let watchdog = setTimeout(() => {}, 0);
     const watch = () => {
       clearTimeout(watchdog);
-      watchdog = setTimeout(() => child.kill("SIGKILL"), SILENCE_MS_MAX);
+      watchdog = setTimeout(() => {
+        isSilent = true;
+        child.kill("SIGKILL");
+      }, SILENCE_MS_MAX);
     };
     watch();
     child.stderr.on("data", (chunk: Buffer) => {
@@ -48,6 +55,8 @@ export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => vo
     child.on("close", (code, signal) => {
       clearTimeout(watchdog);
       if (code === 0) resolve();
+      else if (isSilent)
+        reject(new Error(`a worker said nothing for ${SILENCE_MS_MAX / 1_000} s and was ended: ${errors}`));
       else reject(new Error(`a worker ended with ${signal ?? code}: ${errors}`));
     });
   });

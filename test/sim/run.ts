@@ -1,5 +1,5 @@
 // `make sim`: SEEDS schedules in JOBS processes, from seed FIRST=1 on, then the planted bugs, each of which has to be found.
-// SEED=x replays one schedule with its trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else,
+// SEED=x, or SEED=bx for a brief one, replays one schedule with its trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else,
 // MUTANTS=name one of them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,8 +10,10 @@ import { makeTree, removeTree } from "./tree.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const FEWER_SHARDS = join(ROOT, "test/sim/fewer-shards.patch");
+/** Every so many seeds the schedule is a long one. A number that no number of jobs divides. */
+const LONG_EVERY = 7;
 /** Every so many seeds the schedule has all 1,024 shards. */
-const ALL_SHARDS_EVERY = 10;
+const ALL_SHARDS_EVERY = 50;
 /** Every so many seeds a schedule is run twice. */
 const TWICE_EVERY = 25;
 
@@ -25,7 +27,7 @@ const seed = process.env["SEED"] || "";
 process.exitCode = (await main()) ? 0 : 1;
 
 async function main(): Promise<boolean> {
-  if (seed !== "") return replay(Number(seed));
+  if (seed !== "") return replay(seed);
   const isClean = mutants === "all" || mutants === "0" ? await simulate() : true;
   if (mutants === "0") return isClean;
   const isFound = await checkMutants({
@@ -37,10 +39,10 @@ async function main(): Promise<boolean> {
   return isClean && isFound;
 }
 
-/** Seeds that found a bug once are simulated in every run. */
-function rememberedSeeds(): number[] {
+/** Schedules that found a bug once are run every time. */
+function rememberedSchedules(): string[] {
   const lines = readFileSync(join(ROOT, "test/sim/seeds.txt"), "utf8").split("\n");
-  return lines.map((line) => Number(line.split("#")[0]?.trim() || "0")).filter((remembered) => remembered > 0);
+  return lines.map((line) => line.split("#")[0]?.trim() ?? "").filter((name) => name !== "");
 }
 
 async function simulate(): Promise<boolean> {
@@ -63,10 +65,11 @@ async function simulate(): Promise<boolean> {
         first: firstSeed + job,
         stride: jobs,
         last: lastSeed - all,
-        also: rememberedSeeds().filter((_seed, index) => index % jobs === job),
+        longEvery: LONG_EVERY,
+        also: rememberedSchedules().filter((_name, index) => index % jobs === job),
         twice: TWICE_EVERY,
       })),
-      { tree: ROOT, first: lastSeed - all + 1, stride: 1, last: lastSeed, twice: TWICE_EVERY },
+      { tree: ROOT, first: lastSeed - all + 1, stride: 1, last: lastSeed, longEvery: LONG_EVERY, twice: TWICE_EVERY },
     ];
     await inParallel(jobs, work, (task) => runWorker(task, add));
   } finally {
@@ -78,13 +81,13 @@ async function simulate(): Promise<boolean> {
   return totals.failures.length === 0 && totals.missing.length === 0;
 }
 
-async function replay(first: number): Promise<boolean> {
+async function replay(name: string): Promise<boolean> {
   const isAllShards = process.env["SHARDS"] === "1024";
   const tree = makeTree(ROOT, isAllShards ? [] : [FEWER_SHARDS]);
   try {
     const script = join(tree, "test/sim/worker.ts");
     const { spawnSync } = await import("node:child_process");
-    const args = ["--import", "tsx", script, "--first", String(first), "--last", String(first), "--trace"];
+    const args = ["--import", "tsx", script, "--last", "0", "--also", name, "--trace"];
     return spawnSync(process.execPath, args, { cwd: tree, stdio: "inherit" }).status === 0;
   } finally {
     removeTree(tree);

@@ -4,6 +4,7 @@
 import { placement } from "../../src/cluster/placement.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
+import { brief, isBrief } from "./brief.ts";
 import { CheckpointOracle } from "./checkpoint-oracle.ts";
 import type { ClientWorld } from "./client-world.ts";
 import { startClients } from "./clients.ts";
@@ -57,7 +58,7 @@ const ANSWERS_UNDER_WAY_MS = 31_000;
 /** More than any schedule needs: past it something spins. */
 const EVENTS_MAX = 500_000;
 
-/** Runs the schedule of a seed. Never rejects: what is thrown in the simulated world is a violation. */
+/** Runs the schedule of a seed; a brief one by its name. Never rejects: what is thrown in the simulated world is a violation. */
 export function runSchedule(seed: string, options: ScheduleOptions = {}): Promise<ScheduleReport> {
   return inSealedWorld(() => new Schedule(seed, options).run());
 }
@@ -82,7 +83,8 @@ class Schedule {
   constructor(seed: string, options: ScheduleOptions) {
     this.#seed = seed;
     const random = new SimRandom(seed);
-    const drawn = drawSwarm(random.split("swarm"));
+    const long = drawSwarm(random.split("swarm"));
+    const drawn = isBrief(seed) ? brief(long) : long;
     const swarm = options.adjust?.(drawn) ?? drawn;
     const clock = new SimClock({ seed });
     this.#clock = clock;

@@ -1,8 +1,9 @@
-// One process of a run: simulates seeds `first`, `first + stride`, … up to `last`, then those of `--also`, and writes a line
-// of JSON for each.
+// One process of a run: simulates seeds `first`, `first + stride`, … up to `last`, every `--long-every`-th as a long schedule
+// and the others as brief ones, then the schedules that `--also` names, and writes a line of JSON for each.
 // With `--until-found` it stops after the first violation; every `--twice`-th seed is run again and has to be equal.
 import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
+import { briefName } from "./brief.ts";
 import { runSchedule, type ScheduleReport } from "./schedule.ts";
 
 /** What a worker says of one seed. */
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     first: { type: "string", default: "1" },
     stride: { type: "string", default: "1" },
     last: { type: "string", default: "1" },
+    "long-every": { type: "string", default: "1" },
     also: { type: "string", default: "" },
     "until-found": { type: "boolean", default: false },
     twice: { type: "string", default: "0" },
@@ -26,17 +28,21 @@ const { values } = parseArgs({
 const twice = Number(values.twice);
 // Errors are part of a schedule, by the hundred; where they come from is of interest only to who replays one.
 if (!values.trace) Error.stackTraceLimit = 0;
-for (const seed of seedsOf()) {
-  const report = await simulate(String(seed), twice > 0 && seed % twice === 0);
+for (const { name, isTwice } of schedules()) {
+  const report = await simulate(name, isTwice);
   const { evaluations, events } = report;
   const line: SeedReport = { ...report, evaluations: [...evaluations], events: [...events] };
   if (!values.trace) process.stdout.write(`${JSON.stringify(line)}\n`);
   if (values["until-found"] && report.violations.length > 0) break;
 }
 
-function* seedsOf(): Generator<number> {
-  for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) yield seed;
-  if (values.also !== "") yield* values.also.split(",").map(Number);
+function* schedules(): Generator<{ readonly name: string; readonly isTwice: boolean }> {
+  const longEvery = Number(values["long-every"]);
+  for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) {
+    const name = seed % longEvery === 0 ? String(seed) : briefName(seed);
+    yield { name, isTwice: twice > 0 && seed % twice === 0 };
+  }
+  for (const name of values.also.split(",")) if (name !== "") yield { name, isTwice: false };
 }
 
 async function simulate(seed: string, isTwice: boolean): Promise<ScheduleReport> {
