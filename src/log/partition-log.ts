@@ -234,12 +234,19 @@ export class PartitionLog {
     return this.#search(findMaxTimestamp, options.signal);
   }
 
-  async #search<T>(run: (source: TimestampSource) => Promise<T>, signal: AbortSignal): Promise<T> {
-    this.#term.requireReadable();
+  async #search(
+    run: (source: TimestampSource) => Promise<TimestampHit | undefined>,
+    signal: AbortSignal,
+  ): Promise<TimestampHit | undefined> {
     const bytesAt = (offset: Offset) => this.stored.bytesAt(offset, signal);
-    const hit = await run({ ranges: this.stored.timedRanges(), logStart: this.#logStart, bytesAt });
-    this.#term.requireReadable();
-    return hit;
+    for (;;) {
+      this.#term.requireReadable();
+      const logStart = this.#logStart;
+      const hit = await run({ ranges: this.stored.timedRanges(), logStart, bytesAt });
+      this.#term.requireReadable();
+      // What was found, or is missing, may be what was cut off meanwhile.
+      if (this.#logStart === logStart || (hit && hit.offset >= this.#logStart)) return hit;
+    }
   }
 
   /** Where the largest epoch at or below `leaderEpoch` ended; -1 and -1 when that is unknown. */

@@ -4,6 +4,7 @@ import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { sleep } from "../../src/host/clock.ts";
 import { errorCodeOf } from "../../src/kafka-error.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
+import { SlowStore } from "./slow-store.ts";
 
 const signal = new AbortController().signal;
 
@@ -217,6 +218,22 @@ it("finds the exact record by time, before and after a restart", async () => {
   expect(await ask(first)).toEqual([0, 1, 3, 8, undefined, 8]);
   await first.crash();
   expect(await ask(await world.start())).toEqual([0, 1, 3, 8, undefined, 8]);
+});
+
+it("finds by time what is left of a log whose start moves while it is searched", async () => {
+  const world = new LogWorld();
+  let getMs = 10;
+  world.store = new SlowStore(world.clock, () => ({ ms: getMs }));
+  const first = await world.start();
+  await first.createTopic("orders");
+  const at = (timestampMs: number) => batchOf(["x", "y", "z"], {}, timestampMs);
+  for (const timestampMs of [3000, 1000, 2000]) await world.complete(first.partition("orders").append(at(timestampMs)));
+  await first.crash();
+  const partition = (await world.start()).partition("orders");
+  getMs = 3_000;
+  const hits = Promise.all([partition.findByTimestamp(2_500, { signal }), partition.findMaxTimestamp({ signal })]);
+  await world.complete(partition.moveLogStart(3));
+  expect((await world.complete(hits)).map((hit) => hit?.offset)).toEqual([undefined, 8]);
 });
 
 async function damage(world: LogWorld, key: string, position: number): Promise<void> {
