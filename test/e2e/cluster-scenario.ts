@@ -211,19 +211,20 @@ function judge({ found, spans, ...facts }: ScenarioFacts): ScenarioOutcome {
 }
 
 /**
- * How many times its promise a pause may take here, where brokers, stores and clients share the cores of one machine:
- * this tells a partition that hangs from one that moves. The pause itself is printed.
+ * How much longer than promised a pause may take here, where brokers, stores and clients share the cores of one machine:
+ * this tells a move that waits for a lease of 10 s to run out, or a partition that hangs, from one that is slow. The
+ * pause itself is printed beside its promise.
  */
-function pauseFactor(): number {
-  return Math.max(2.5, (loadavg()[0] ?? 0) / availableParallelism());
+function slackMs(): number {
+  return 5_000 * Math.max(1, (loadavg()[0] ?? 0) / (2 * availableParallelism()));
 }
 
 /** Fails when a partition acknowledged nothing for much longer than is promised. */
 function expectGapsWithin({ gaps, report: { outageMs = 0, promisedMs } }: ScenarioOutcome): void {
   if (promisedMs === undefined) return;
-  const factor = pauseFactor();
-  const what = `longest gap in ms; ${outageMs} without a store and ${promisedMs} are promised, ${factor.toFixed(1)} times that is a fault`;
-  expect(gaps[0]?.ms, what).toBeLessThanOrEqual(outageMs + promisedMs * factor);
+  const slack = Math.round(slackMs());
+  const what = `longest gap in ms; ${outageMs} without a store and ${promisedMs} are promised, ${slack} more is a fault`;
+  expect(gaps[0]?.ms, what).toBeLessThanOrEqual(outageMs + promisedMs + slack);
 }
 
 /** Fails when a record was acknowledged while no broker could have stored it. */
