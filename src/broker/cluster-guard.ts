@@ -24,8 +24,8 @@ export interface ClusterGuardParts {
 
 /** One call of the store. */
 const STORE_TIMEOUT_MS = 10_000;
-/** A store that cannot be reached for this long ends the start: long enough for a restart of the store itself. */
-const START_PATIENCE_MS = 30_000;
+/** A store that cannot be reached for this long, in milliseconds, ends a start or a command: a restart of its own is shorter. */
+export const START_PATIENCE_MS = 30_000;
 const RETRY_PAUSE_MS = 500;
 const NOTE_INTERVAL_MS = 3_600_000;
 
@@ -99,6 +99,15 @@ export async function patiently<T>(
       await sleep(clock, RETRY_PAUSE_MS, signal);
     }
   }
+}
+
+/** Repeats a call of the metadata store, for as long as a command may wait. Rejects with a DeadlineError after that. */
+export function patientlyAnswered<T>(
+  { cluster, signal }: ClusterGuardParts,
+  what: string,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withDeadline(cluster.clock, START_PATIENCE_MS, `the metadata store: ${what}`, signal, call);
 }
 
 const mayPassKinds: ReadonlySet<string> = new Set(["unavailable", "unknown"]);

@@ -5,6 +5,7 @@ import type { Revision, Txn } from "../kv/key-value-store.ts";
 import { txnUntilAnswered, untilAnswered } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import type { SessionId } from "./session-id.ts";
+import type { StoredClaim } from "./shard-claim.ts";
 import { readClaims } from "./shards.ts";
 
 /** Revisions of what a session left; 0 where there is nothing. */
@@ -38,17 +39,22 @@ export async function isSessionGone(
   return entry === undefined;
 }
 
-/**
- * Every session that a claim names: as owner, in its base or as an earlier term. Claims only ever add sessions that one of
- * them names already, or that live: a dead one that is in none will be in none for ever.
- */
+/** Every session that a claim names as of now; see {@link sessionsNamedBy}. */
 export async function namedSessions(
   components: ClusterComponents,
   options: { readonly signal: AbortSignal },
 ): Promise<ReadonlySet<SessionId>> {
   const { claims } = await readClaims(components, options);
+  return sessionsNamedBy(claims.values());
+}
+
+/**
+ * Every session that one of all claims names: as owner, in its base or as an earlier term. Claims only ever add sessions
+ * that one of them names already, or that live: a dead one that is in none will be in none for ever.
+ */
+export function sessionsNamedBy(claims: Iterable<StoredClaim>): ReadonlySet<SessionId> {
   const named = new Set<SessionId>();
-  for (const { claim } of claims.values()) {
+  for (const { claim } of claims) {
     named.add(claim.sessionId);
     if (claim.base) named.add(claim.base.sessionId);
     for (const { sessionId } of claim.prev) named.add(sessionId);

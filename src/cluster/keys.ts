@@ -136,9 +136,14 @@ export class ClusterKeys {
     return this.heads + sessionId;
   }
 
+  /** Prefix of all pointers to newest checkpoints. */
+  get checkpoints(): string {
+    return `${this.#prefix}c/`;
+  }
+
   /** A session's newest checkpoint. */
   checkpoint(sessionId: SessionId): string {
-    return `${this.#prefix}c/${sessionId}`;
+    return this.checkpoints + sessionId;
   }
 
   /** A shard's claim. */
@@ -160,6 +165,11 @@ export class ClusterKeys {
   /** The session of a key below {@link heads}. */
   sessionOfHead(key: string): SessionId {
     return checkedTail(key, this.heads, /^[0-9a-f]{24}$/);
+  }
+
+  /** The session of a key below {@link checkpoints}. */
+  sessionOfCheckpoint(key: string): SessionId {
+    return checkedTail(key, this.checkpoints, /^[0-9a-f]{24}$/);
   }
 
   /** The shard of a key below {@link claims}. */

@@ -221,6 +221,15 @@ function firstClaim(sessionId: SessionId, shard: number): PlannedClaim {
 
 function takeOver(sessionId: SessionId, stored: StoredClaim, dead: DeadSession): PlannedClaim {
   const { shard, claim, modRevision } = stored;
+  return { shard, modRevision, dead, claim: claimAfter(sessionId, { shard, claim }, dead) };
+}
+
+/** What `sessionId` would start from if the owner of a shard ended as `dead` says. */
+export function claimAfter(
+  sessionId: SessionId,
+  { shard, claim }: Pick<StoredClaim, "shard" | "claim">,
+  dead: Omit<DeadSession, "head"> & { readonly head: { readonly n: number } },
+): ShardClaim {
   const { head, checkpoint } = dead;
   const section = checkpoint?.sectionOf(shard, claim.epoch);
   const startsFrom = checkpoint && section ? sectionBase(section, dead.sessionId, checkpoint.n) : claim.base;
@@ -229,7 +238,7 @@ function takeOver(sessionId: SessionId, stored: StoredClaim, dead: DeadSession):
   const from = Math.min(section?.lowestPendingN ?? uncovered, uncovered);
   const term: PrevTerm = { sessionId: dead.sessionId, epoch: claim.epoch, from, to: head.n };
   const prev = term.from <= term.to ? [...claim.prev, term] : claim.prev;
-  return { shard, modRevision, dead, claim: { sessionId, epoch: claim.epoch + 1, base: startsFrom, prev } };
+  return { sessionId, epoch: claim.epoch + 1, base: startsFrom, prev };
 }
 
 /** A section as the base of a claim: it holds everything of the shard in the flushes of `sessionId` up to `n`. */

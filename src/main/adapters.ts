@@ -13,6 +13,7 @@ import { MemoryKeyValueStore } from "../kv/memory.ts";
 import { FolderObjectStore } from "../object-store/folder.ts";
 import { HedgedPuts } from "../object-store/hedged-puts.ts";
 import { MemoryObjectStore } from "../object-store/memory.ts";
+import { METADATA_FOLDER } from "./present-stores.ts";
 import type { StoreSettings } from "./store-settings.ts";
 
 /** The parts, and how they are given back. */
@@ -93,7 +94,7 @@ async function openMetadata(
     return { store, close: () => store.close() };
   }
   if (dataDir !== undefined) {
-    const folder = join(resolve(dataDir), "metadata");
+    const folder = join(resolve(dataDir), METADATA_FOLDER);
     const store = await JournalKeyValueStore.open({ folder, files: new NodeFileSystem(), clock, onClosed });
     return { store, close: () => store.close() };
   }

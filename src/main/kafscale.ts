@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The one binary: `serve` runs a broker, `recover` settles a restored backup. What it cannot read or does not know ends
+// The one binary: `serve` runs a broker, `recover` settles a restored backup, `verify` compares the bucket with what is
+// referred to. What it cannot read or does not know ends
 // with a line and exit code 1 or 2.
 import { Command } from "@commander-js/extra-typings";
 import { embeddedBrokerSettings } from "../broker/broker-settings.ts";
@@ -7,6 +8,7 @@ import { recover } from "./recover.ts";
 import { serve } from "./serve.ts";
 import { readServeSettings, type ServeFlags, type ServeSettings } from "./settings-from-env.ts";
 import { startErrorLine } from "./start-error.ts";
+import { verify } from "./verify.ts";
 
 const serveExamples = `
 Examples:
@@ -62,6 +64,36 @@ async function runRecover(flags: { dataDir?: string | undefined; acceptHeadLoss?
   }
 }
 
+const verifyExamples = `
+It reads the stores from the variables of the brokers: run it in a broker's environment. Brokers may go on meanwhile,
+but for those on a --data-dir. Exit code 0: nothing is wrong; 3: something was found; 1: something could not be found out.
+Examples:
+  $ kafscale verify            what is missing, damaged, nobody's or foreign; changes nothing
+  $ kafscale verify --deep     reads every byte that is referred to as well
+  $ kafscale verify --json     the report as one JSON object
+  $ kafscale verify --repair   removes strays that are provably nobody's; waits ten minutes for readers where a broker runs
+docs/OPERATIONS.md says what each finding means.
+`;
+
+interface VerifyFlags {
+  dataDir?: string | undefined;
+  deep?: true | undefined;
+  repair?: true | undefined;
+  json?: true | undefined;
+}
+
+async function runVerify({ dataDir, deep, repair, json }: VerifyFlags): Promise<void> {
+  let settings: ServeSettings | undefined;
+  try {
+    settings = readServeSettings({ dataDir });
+    const choice = { isDeep: deep ?? false, isRepairing: repair ?? false, isJson: json ?? false };
+    process.exitCode = await verify(settings, choice);
+  } catch (error) {
+    process.stderr.write(`kafscale: ${startErrorLine(error, settings)}\n`);
+    process.exitCode = 1;
+  }
+}
+
 const program = new Command("kafscale")
   .description("A Kafka-compatible broker that keeps every record in object storage before it acknowledges it.")
   .version(embeddedBrokerSettings.version)
@@ -97,5 +129,15 @@ program
   .option("--accept-head-loss", "take the metadata store as it is; what it does not know is lost to clients")
   .addHelpText("after", recoverExamples)
   .action(runRecover);
+
+program
+  .command("verify")
+  .description("compare what stands in the bucket with what is referred to; with --repair remove what is nobody's")
+  .option("--data-dir <folder>", "the folder of a broker with --data-dir, which has to be stopped")
+  .option("--deep", "read every object that is referred to, and compare its checksums")
+  .option("--repair", "remove strays that are provably nobody's; nothing while an object is missing or damaged")
+  .option("--json", "print the report as one JSON object")
+  .addHelpText("after", verifyExamples)
+  .action(runVerify);
 
 await program.parseAsync();

@@ -8,7 +8,7 @@ import { createPinoLog } from "../host/pino-log.ts";
 import { PrometheusMetrics } from "../host/prometheus-metrics.ts";
 import { ObjectKeys } from "../objects/object-keys.ts";
 import { openAdapters } from "./adapters.ts";
-import { SettingsError } from "./settings-error.ts";
+import { requirePresentStores } from "./present-stores.ts";
 import type { ServeSettings } from "./settings-from-env.ts";
 
 /** Exit code of a look that found a restored backup: something is to be decided. */
@@ -20,10 +20,8 @@ const EXIT_UNDECIDED = 3;
  * @throws when the stores cannot be reached or are not one cluster; the message is for a person
  */
 export async function recover(settings: ServeSettings, options: { readonly isAccepting: boolean }): Promise<number> {
-  const { s3, etcd, dataDir, clusterName } = settings;
-  if (s3 === undefined && etcd === undefined && dataDir === undefined) {
-    throw new SettingsError("no stores are set: give `recover` the KAFSCALE_* variables or --data-dir of the brokers");
-  }
+  requirePresentStores(settings, "recover");
+  const { s3, clusterName } = settings;
   const log = createPinoLog({ level: settings.logLevel, destination: process.stderr });
   const { signal } = longLivedController();
   const adapters = await openAdapters(settings, { log, metrics: new PrometheusMetrics(), signal });

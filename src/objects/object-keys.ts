@@ -1,4 +1,4 @@
-// The only place that spells the key of an object. Refuses what would make a key ambiguous: an empty or dotted part of
+// The only place that spells the key of an object, and that reads one. Refuses what would make a key ambiguous: an empty or dotted part of
 // the prefix, a session id that is not 24 hex digits, a number below 1, a topic's name or id that Kafka would not give.
 import { invariant } from "../invariant.ts";
 import type { Offset, TopicId } from "../topic-partition.ts";
@@ -21,6 +21,13 @@ export interface SegmentName {
   readonly writer?: { readonly sessionId: string; readonly n: number };
 }
 
+/** What stands at a key, as the key says. `n` is the number of a flush, a checkpoint or a group. */
+export type ObjectName =
+  | { readonly type: "cluster-id" | "probe" }
+  | { readonly type: "wal" | "checkpoint"; readonly sessionId: string; readonly n: number }
+  | { readonly type: "group"; readonly shard: number; readonly sessionId: string; readonly n: number }
+  | { readonly type: "segment" | "index"; readonly name: SegmentName };
+
 /** Keys of one cluster's objects, all below `<prefix>/`. Session ids are 24 lower-case hex digits. */
 export class ObjectKeys {
   /** The part in front, without a slash at its end; empty where the store belongs to one cluster alone. */
@@ -30,6 +37,11 @@ export class ObjectKeys {
   constructor(prefix: string) {
     this.prefix = prefix.replace(/^\/+|\/+$/g, "");
     if (!isPrefix(this.prefix)) throw new Error(`object prefix "${prefix}" is not made of [A-Za-z0-9._-] parts`);
+  }
+
+  /** What the keys of all objects begin with. */
+  get all(): string {
+    return this.#key("");
   }
 
   /** `cluster-id`: which cluster the objects belong to. */
@@ -45,15 +57,6 @@ export class ObjectKeys {
   /** What the keys of all flushes begin with. */
   get flushes(): string {
     return this.#key("wal/");
-  }
-
-  /** The flush that a key below {@link flushes} names; undefined for what no broker wrote there. */
-  flushOf(key: string): { readonly sessionId: string; readonly n: number } | undefined {
-    const [sessionId, number, ...rest] = key.slice(this.flushes.length).split("/");
-    if (!key.startsWith(this.flushes) || sessionId === undefined || number === undefined || rest.length > 0) return;
-    const n = Number(number);
-    if (!isSession(sessionId) || !Number.isSafeInteger(n) || n < 1 || this.wal(sessionId, n) !== key) return;
-    return { sessionId, n };
   }
 
   /** `ckpt/<session>/<k>`: the k-th (1 and up) checkpoint of a session. */
@@ -104,9 +107,61 @@ export class ObjectKeys {
     return this.#key(`probe/${brokerId}-${unique}`);
   }
 
+  /** What a key names; undefined for one that this class does not spell. */
+  parse(key: string): ObjectName | undefined {
+    if (!key.startsWith(this.all)) return undefined;
+    const rest = key.slice(this.all.length);
+    const parsed = rest === "cluster-id" ? ({ type: "cluster-id" } as const) : (parseOwn(rest) ?? parseSegment(rest));
+    return parsed && this.#spell(parsed, rest) === key ? parsed : undefined;
+  }
+
+  #spell(object: ObjectName, rest: string): string {
+    switch (object.type) {
+      case "wal":
+        return this.wal(object.sessionId, object.n);
+      case "checkpoint":
+        return this.checkpoint(object.sessionId, object.n);
+      case "group":
+        return this.group(object.shard, object.sessionId, object.n);
+      case "segment":
+        return this.segment(object.name);
+      case "index":
+        return this.segmentIndex(object.name);
+      case "cluster-id":
+      case "probe":
+        return this.#key(rest);
+    }
+  }
+
   #key(rest: string): string {
     return this.prefix === "" ? rest : `${this.prefix}/${rest}`;
   }
+}
+
+const OWN = /^(wal|ckpt)\/([0-9a-f]{24})\/(\d{1,16})$/;
+const GROUP = /^grp\/(\d{1,9})\/([0-9a-f]{24})-(\d{1,16})$/;
+const PROBE = /^probe\/\d{1,10}(?:-[0-9a-f]+)?$/;
+const SEGMENT =
+  /^([A-Za-z0-9._-]{1,249})\/([A-Za-z0-9_-]{22})\/(\d{1,10})\/segment-(\d{20})\.(kfs|index)(?:-([0-9a-f]{24})-(\d{1,16}))?$/;
+
+function parseOwn(rest: string): ObjectName | undefined {
+  if (PROBE.test(rest)) return { type: "probe" };
+  const [, folder, sessionId = "", n] = OWN.exec(rest) ?? [];
+  if (folder)
+    return isNumber(Number(n)) ? { type: folder === "wal" ? "wal" : "checkpoint", sessionId, n: Number(n) } : undefined;
+  const [, shard, writer = "", count] = GROUP.exec(rest) ?? [];
+  if (shard === undefined || !isNumber(Number(count))) return undefined;
+  return { type: "group", shard: Number(shard), sessionId: writer, n: Number(count) };
+}
+
+function parseSegment(rest: string): ObjectName | undefined {
+  const [, topic = "", topicId = "", partition, offset, kind, sessionId, n] = SEGMENT.exec(rest) ?? [];
+  const baseOffset = Number(offset);
+  if (kind === undefined || !isPart(topic) || !Number.isSafeInteger(baseOffset)) return undefined;
+  if (sessionId !== undefined && !isNumber(Number(n))) return undefined;
+  const writer = sessionId === undefined ? {} : { writer: { sessionId, n: Number(n) } };
+  const name = { topic, topicId, partition: Number(partition), baseOffset, ...writer };
+  return { type: kind === "kfs" ? "segment" : "index", name };
 }
 
 function isPrefix(prefix: string): boolean {
@@ -128,7 +183,12 @@ function checkedSession(sessionId: string): string {
   return sessionId;
 }
 
+/** Whether it numbers a flush, checkpoint or segment. */
+function isNumber(n: number): boolean {
+  return Number.isSafeInteger(n) && n >= 1;
+}
+
 function checkedNumber(n: number): number {
-  invariant(Number.isSafeInteger(n) && n >= 1, `${n} does not number a flush, checkpoint or segment`);
+  invariant(isNumber(n), `${n} does not number a flush, checkpoint or segment`);
   return n;
 }

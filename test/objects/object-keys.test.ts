@@ -1,6 +1,7 @@
 // Keys of objects are part of the format: a changed spelling loses data.
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ObjectKeys } from "../../src/objects/object-keys.ts";
+import { ObjectKeys, type ObjectName } from "../../src/objects/object-keys.ts";
 
 const session = "0123456789abcdef01234567";
 
@@ -65,5 +66,77 @@ describe("object keys", () => {
 
   it("refuses what is not a session id", () => {
     expect(() => new ObjectKeys("p").wal("../x", 1)).toThrow(/is not a session id/);
+  });
+});
+
+const sessionId = fc.stringMatching(/^[0-9a-f]{24}$/);
+const n = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const segmentName = fc.record(
+  {
+    topic: fc.stringMatching(/^[a-z._-]{1,12}$/).filter((topic) => topic !== "." && topic !== ".."),
+    topicId: fc.stringMatching(/^[A-Za-z0-9_-]{22}$/),
+    partition: fc.nat(),
+    baseOffset: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+    writer: fc.record({ sessionId, n }),
+  },
+  { requiredKeys: ["topic", "topicId", "partition", "baseOffset"] },
+);
+const objectName: fc.Arbitrary<ObjectName> = fc.oneof(
+  fc.record({ type: fc.constantFrom("wal" as const, "checkpoint" as const), sessionId, n }),
+  fc.record({ type: fc.constant("group" as const), shard: fc.integer({ min: 0, max: 1023 }), sessionId, n }),
+  fc.record({ type: fc.constantFrom("segment" as const, "index" as const), name: segmentName }),
+);
+
+function spelling(keys: ObjectKeys, name: ObjectName): string {
+  if (name.type === "wal") return keys.wal(name.sessionId, name.n);
+  if (name.type === "checkpoint") return keys.checkpoint(name.sessionId, name.n);
+  if (name.type === "group") return keys.group(name.shard, name.sessionId, name.n);
+  if (name.type === "segment") return keys.segment(name.name);
+  return name.type === "index" ? keys.segmentIndex(name.name) : keys.clusterId;
+}
+
+describe("the name in a key", () => {
+  it.each(["team/kafka", ""])("is what the key was spelled from, below the prefix %j", (prefix) => {
+    const keys = new ObjectKeys(prefix);
+    fc.assert(
+      fc.property(objectName, (name) => {
+        const key = spelling(keys, name);
+        expect(key.startsWith(keys.all)).toBe(true);
+        expect(keys.parse(key)).toEqual(name);
+      }),
+    );
+    expect(keys.parse(keys.clusterId)).toEqual({ type: "cluster-id" });
+    expect(keys.parse(keys.probe(3))).toEqual({ type: "probe" });
+    expect(keys.parse(keys.startProbe(3, "00ff"))).toEqual({ type: "probe" });
+  });
+
+  it("is none where a character of it was changed, unless that spells another one", () => {
+    const keys = new ObjectKeys("team");
+    fc.assert(
+      fc.property(objectName, fc.nat(), fc.constantFrom("", "0", "x", "/", "-", ".", "Ü"), (name, at, by) => {
+        const key = spelling(keys, name);
+        const position = at % key.length;
+        const changed = key.slice(0, position) + by + key.slice(position + 1);
+        const parsed = keys.parse(changed);
+        expect(parsed === undefined || spelling(keys, parsed) === changed).toBe(true);
+      }),
+    );
+  });
+
+  it.each([
+    "other/cluster-id",
+    "team/readme.txt",
+    "team/",
+    `team/wal/${session}/1`,
+    `team/wal/${session}/000000000000`,
+    `team/wal/${session}/000000000001/`,
+    `team/ckpt/${session}/01`,
+    `team/ckpt/${session}/99999999999999999`,
+    `team/grp/01/${session}-1`,
+    `team/../AAECAwQFBgcICQoLDA0ODw/0/segment-00000000000000000000.kfs`,
+    "team/t/AAECAwQFBgcICQoLDA0ODw/0/segment-99999999999999999999.kfs",
+    `team/t/AAECAwQFBgcICQoLDA0ODw/0/segment-00000000000000000000.kfs-${session}-0`,
+  ])("is none in %s", (key) => {
+    expect(new ObjectKeys("team").parse(key)).toBeUndefined();
   });
 });
