@@ -19,6 +19,8 @@ export interface WorkerTask {
   readonly isUntilFound?: boolean;
   /** Run every so many seeds twice; 0 for none. */
   readonly twice?: number;
+  /** Verify the cluster in every so many seeds; 0 for none. */
+  readonly verified?: number;
 }
 
 /** Longest silence of a worker, minutes on a busy machine: past it the simulated world hangs outside of virtual time. */
@@ -26,10 +28,10 @@ const SILENCE_MS_MAX = 600_000;
 
 /** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */
 export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => void): Promise<void> {
-  const { tree, first, stride, last, longEvery = 1, also = [], isUntilFound = false, twice = 0 } = task;
+  const { tree, first, stride, last, longEvery = 1, also = [], isUntilFound = false, twice = 0, verified = 0 } = task;
   const script = join(tree, "test/sim/worker.ts");
   const range = ["--first", first, "--stride", stride, "--last", last];
-  const numbers = [...range, "--long-every", longEvery, "--twice", twice].map(String);
+  const numbers = [...range, "--long-every", longEvery, "--twice", twice, "--verified", verified].map(String);
   const more = [...(also.length > 0 ? ["--also", also.join()] : []), ...(isUntilFound ? ["--until-found"] : [])];
   const args = ["--import", "tsx", script, ...numbers, ...more];
   const child = spawn(process.execPath, args, { cwd: tree, stdio: ["ignore", "pipe", "pipe"] });

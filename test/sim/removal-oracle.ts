@@ -55,7 +55,7 @@ export class RemovalOracle {
   onDelete(key: string): void {
     this.#deleted.add(key);
     const address = addressOf(key);
-    const why = address ? this.#whyNeeded(key, address) : this.#whySegment(key);
+    const why = this.whyNeeded(key);
     this.#ledger.check("I13 nothing that may be referenced is deleted", why === undefined, () => {
       return `${key} was deleted: ${why}`;
     });
@@ -66,10 +66,9 @@ export class RemovalOracle {
   }
 
   onMissing(key: string): void {
-    const address = addressOf(key);
     if (!this.#deleted.has(key)) return;
     this.#ledger.count("reads of removed objects");
-    const why = address ? this.#whyNeeded(key, address) : this.#whySegment(key);
+    const why = this.whyNeeded(key);
     this.#ledger.check("I13 nothing that is referenced is missing", why === undefined, () => `${key}: ${why}`);
   }
 
@@ -107,7 +106,12 @@ export class RemovalOracle {
   }
 
   /** Why an object may not go; undefined when it may. */
-  #whyNeeded(key: string, { kind, sessionId, n }: ObjectAddress): string | undefined {
+  whyNeeded(key: string): string | undefined {
+    const address = addressOf(key);
+    return address ? this.#whyOwn(key, address) : this.#whySegment(key);
+  }
+
+  #whyOwn(key: string, { kind, sessionId, n }: ObjectAddress): string | undefined {
     const pointer = this.#oracle.pointers.get(sessionId);
     if (this.#oracle.liveSessions.has(sessionId)) {
       if (kind === "ckpt" && pointer === key) return "it is the checkpoint in force of a live session";

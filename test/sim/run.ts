@@ -1,6 +1,7 @@
 // `make sim`: SEEDS schedules in JOBS processes, from seed FIRST=1 on, then the planted bugs, each of which has to be found.
-// SEED=x, or SEED=bx for a brief one, replays one schedule with its trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else,
-// MUTANTS=name one of them.
+// SEED=x, or SEED=bx for a brief one, with a `v` behind it where the cluster was verified, replays one schedule with its
+// trace. MUTANTS=0 leaves the planted bugs out, MUTANTS=only runs nothing else, MUTANTS=name one of them. VERIFIED=1
+// verifies the cluster in every schedule, not in every fifth.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkMutants } from "./mutant-runs.ts";
@@ -21,6 +22,7 @@ const write = (line: string) => void process.stdout.write(`${line}\n`);
 const seeds = Number(process.env["SEEDS"] || 200);
 const firstSeed = Number(process.env["FIRST"] || 1);
 const jobs = Number(process.env["JOBS"] || 2);
+const verified = Number(process.env["VERIFIED"] || 5);
 const mutants = process.env["MUTANTS"] || "all";
 const seed = process.env["SEED"] || "";
 
@@ -68,8 +70,17 @@ async function simulate(): Promise<boolean> {
         longEvery: LONG_EVERY,
         also: rememberedSchedules().filter((_name, index) => index % jobs === job),
         twice: TWICE_EVERY,
+        verified,
       })),
-      { tree: ROOT, first: lastSeed - all + 1, stride: 1, last: lastSeed, longEvery: LONG_EVERY, twice: TWICE_EVERY },
+      {
+        tree: ROOT,
+        first: lastSeed - all + 1,
+        stride: 1,
+        last: lastSeed,
+        longEvery: LONG_EVERY,
+        twice: TWICE_EVERY,
+        verified,
+      },
     ];
     await inParallel(jobs, work, (task) => runWorker(task, add));
   } finally {

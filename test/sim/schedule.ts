@@ -18,6 +18,7 @@ import { SimClock } from "./sim-clock.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimRandom } from "./sim-random.ts";
 import { SimNetwork } from "./sim-transport.ts";
+import { isVerified, SimVerifier } from "./sim-verifier.ts";
 import { StateCheck } from "./state-check.ts";
 import { StoreOracle } from "./store-oracle.ts";
 import { drawSwarm, type Swarm } from "./swarm.ts";
@@ -75,6 +76,7 @@ class Schedule {
   readonly #state: StateCheck;
   readonly #world: BrokerWorld;
   readonly #cluster: SimCluster;
+  readonly #verifier: SimVerifier | undefined;
   readonly #over = new AbortController();
   readonly #watchOver = new AbortController();
   #hasFaults = true;
@@ -120,6 +122,7 @@ class Schedule {
       },
     };
     this.#cluster = new SimCluster(this.#world);
+    this.#verifier = isVerified(seed) ? new SimVerifier(this.#world, this.#removals) : undefined;
   }
 
   /** Tells the oracle of every revision. */
@@ -154,6 +157,7 @@ class Schedule {
     const onZombie = ({ address }: BrokerLife) => clients.askZombie(address);
     const environment = new Environment(this.#world, this.#cluster, { kv: this.#kv, onZombie });
     environment.start();
+    this.#verifier?.start();
     await this.#runUntil(swarm.faultPhaseMs, () => this.#ledger.violations.length > 0);
     if (this.#ledger.violations.length === 0) {
       this.#hasFaults = false;
@@ -166,6 +170,7 @@ class Schedule {
       });
       this.#over.abort(new Error("the schedule is over"));
       if (this.#ledger.violations.length === 0) await this.#untilTidy();
+      await this.#verifier?.stop();
       if (this.#ledger.violations.length === 0) await this.#stopInOrder();
     }
   }

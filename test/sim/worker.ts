@@ -1,10 +1,12 @@
 // One process of a run: simulates seeds `first`, `first + stride`, … up to `last`, every `--long-every`-th as a long schedule
 // and the others as brief ones, then the schedules that `--also` names, and writes a line of JSON for each.
-// With `--until-found` it stops after the first violation; every `--twice`-th seed is run again and has to be equal.
+// With `--until-found` it stops after the first violation; every `--twice`-th seed is run again and has to be equal; in
+// every `--verified`-th the cluster is verified all the while.
 import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
 import { briefName } from "./brief.ts";
 import { runSchedule, type ScheduleReport } from "./schedule.ts";
+import { verifiedName } from "./sim-verifier.ts";
 
 /** What a worker says of one seed. */
 export interface SeedReport extends Omit<ScheduleReport, "evaluations" | "events"> {
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     also: { type: "string", default: "" },
     "until-found": { type: "boolean", default: false },
     twice: { type: "string", default: "0" },
+    verified: { type: "string", default: "0" },
     trace: { type: "boolean", default: false },
   },
 });
@@ -38,8 +41,10 @@ for (const { name, isTwice } of schedules()) {
 
 function* schedules(): Generator<{ readonly name: string; readonly isTwice: boolean }> {
   const longEvery = Number(values["long-every"]);
+  const verified = Number(values.verified);
   for (let seed = Number(values.first); seed <= Number(values.last); seed += Number(values.stride)) {
-    const name = seed % longEvery === 0 ? String(seed) : briefName(seed);
+    const plain = seed % longEvery === 0 ? String(seed) : briefName(seed);
+    const name = verified > 0 && seed % verified === 0 ? verifiedName(plain) : plain;
     yield { name, isTwice: twice > 0 && seed % twice === 0 };
   }
   for (const name of values.also.split(",")) if (name !== "") yield { name, isTwice: false };
