@@ -122,3 +122,11 @@ it("refuses an empty metadata store, and a bucket without a cluster", async () =
   await clock.complete(guardCluster(parts));
   await expect(clock.complete(inspectCluster(newParts(parts.store)))).rejects.toThrow("restore a backup");
 });
+
+it("gives up on a metadata store that stays silent", async () => {
+  await clock.complete(guardCluster(parts));
+  parts.cluster.kv.get = () => new Promise(() => {});
+  await expect(clock.complete(inspectCluster(parts))).rejects.toThrow(
+    "the metadata store: read of the cluster's identity",
+  );
+});
