@@ -29,6 +29,7 @@ import { KafkaServer } from "../kafka/server.ts";
 import { supportedApisOf } from "../kafka/supported-apis.ts";
 import type { KeyValueStore } from "../kv/key-value-store.ts";
 import { BrokerLog } from "../log/broker-log.ts";
+import { StoreReach } from "../log/store-reach.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
 import { ObjectKeys } from "../objects/object-keys.ts";
 import type { BrokerSettings } from "./broker-settings.ts";
@@ -137,7 +138,8 @@ export class Broker {
     const server = await this.#listen(dispatcher);
     this.#server = server;
     signal.throwIfAborted();
-    const registration = await this.#registration(server.address, feed);
+    const reach = this.#storeReach(objectKeys);
+    const registration = await this.#registration(server.address, feed, reach);
     const settings = this.#settings.log;
     const onBug = (error: unknown) => this.#onBug(error);
     const peers = this.#components.control?.peers;
@@ -146,7 +148,7 @@ export class Broker {
     const brokerLog = new BrokerLog({
       cluster,
       feed,
-      store,
+      store: reach,
       objectKeys,
       metrics,
       settings,
@@ -226,12 +228,19 @@ export class Broker {
     if (brokenInvariant(error)) this.#fail(error);
   }
 
+  #storeReach(objectKeys: ObjectKeys): StoreReach {
+    const { store, clock, random } = this.#components;
+    const key = objectKeys.reach(this.#settings.brokerId);
+    return new StoreReach({ store, clock, random, key, signal: this.#tasks.signal });
+  }
+
   /** What the sessions say of this process. The calls of other brokers are answered from here on. */
-  async #registration(bound: Address, feed: ImageFeed): Promise<Registration> {
+  async #registration(bound: Address, feed: ImageFeed, reach: StoreReach): Promise<Registration> {
     const { brokerId, advertised, rack, version } = this.#settings;
     const { control, clock, random } = this.#components;
     const process = Buffer.from(random.bytes(8)).toString("hex");
-    const reached = await control?.listen(new ControlService({ process, feed, clock }));
+    const isStoreAnswering = () => reach.isAnswering();
+    const reached = await control?.listen(new ControlService({ process, feed, clock, isStoreAnswering }));
     const { host: controlHost, port: controlPort } = reached ?? { host: "", port: 0 };
     const port = advertised.port || bound.port;
     return { brokerId, process, host: advertised.host, port, controlHost, controlPort, rack, version };

@@ -26,6 +26,10 @@ export interface Peers {
   /** Which process answers there. @throws PeerError */
   probe(peer: PeerEndpoint, options: PeerCallOptions): Promise<{ readonly process: string }>;
   /**
+   * Whether the object store answers the peer a call that it makes after this one has come. @throws PeerError
+   */
+  probeStore(peer: PeerEndpoint, options: PeerCallOptions): Promise<boolean>;
+  /**
    * Resolves when the peer's image shows `collection` at `revision` or later. The revision has to be one at which the
    * collection changed. @throws PeerError
    */

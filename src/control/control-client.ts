@@ -14,6 +14,8 @@ import type { Revision } from "../kv/key-value-store.ts";
 const PROBE_TIMEOUT_MS = 1000;
 /** One wait; who wants more asks again. */
 const IMAGE_WAIT_TIMEOUT_MS = 10_000;
+/** A probe under way, and the one that begins after the call. */
+const STORE_PROBE_TIMEOUT_MS = 3_500;
 const MESSAGE_BYTES_MAX = 64 * 1024;
 
 /** One call. */
@@ -60,6 +62,17 @@ export class ControlClient implements PeerLinks {
       send: (client, options) => client.probe({}, options),
     });
     return { process: Buffer.from(process).toString("hex") };
+  }
+
+  async probeStore(peer: PeerEndpoint, { signal }: PeerCallOptions): Promise<boolean> {
+    const process = new Uint8Array(Buffer.from(peer.process, "hex"));
+    const { isAnswering } = await this.#call(peer, {
+      what: "probe of the store",
+      timeoutMs: STORE_PROBE_TIMEOUT_MS,
+      signal,
+      send: (client, options) => client.probeStore({ process }, options),
+    });
+    return isAnswering;
   }
 
   async waitForImage(

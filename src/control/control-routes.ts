@@ -34,6 +34,13 @@ function addRoutes(router: ConnectRouter, service: ControlService): void {
       }
       return {};
     },
+    probeStore: async ({ process }) => {
+      try {
+        return { isAnswering: await service.probeStore({ process: Buffer.from(process).toString("hex") }) };
+      } catch (error) {
+        throw grpcError(error);
+      }
+    },
   });
 }
 

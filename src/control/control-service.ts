@@ -1,4 +1,5 @@
-// What a broker answers to the calls of other brokers, whatever carries them: who it is, and how far its image has come.
+// What a broker answers to the calls of other brokers, whatever carries them: who it is, how far its image has
+// come, and whether it reaches the object store.
 // Refuses questions that are meant for another process: an address may have a new owner.
 import type { ImageCollection } from "../cluster/image.ts";
 import type { ImageFeed } from "../cluster/image-feed.ts";
@@ -18,6 +19,16 @@ export interface ImageWait {
   readonly revision: Revision;
 }
 
+/** Parts of a {@link ControlService}. */
+export interface ControlServiceParts {
+  /** Hex digits, as in the session. */
+  readonly process: string;
+  readonly feed: ImageFeed;
+  readonly clock: Clock;
+  /** Whether the object store answers a call that is made after this one, bounded and paced whoever asks. */
+  readonly isStoreAnswering: () => Promise<boolean>;
+}
+
 /** Longest wait for a caller that names no deadline or a later one. */
 export const IMAGE_WAIT_MS_MAX = 60_000;
 
@@ -26,12 +37,13 @@ export class ControlService {
   readonly #process: string;
   readonly #feed: ImageFeed;
   readonly #clock: Clock;
+  readonly #isStoreAnswering: () => Promise<boolean>;
 
-  /** @param parts.process hex digits, as in the session */
-  constructor(parts: { readonly process: string; readonly feed: ImageFeed; readonly clock: Clock }) {
+  constructor(parts: ControlServiceParts) {
     this.#process = parts.process;
     this.#feed = parts.feed;
     this.#clock = parts.clock;
+    this.#isStoreAnswering = parts.isStoreAnswering;
   }
 
   /** Who answers. */
@@ -45,12 +57,25 @@ export class ControlService {
    */
   async waitForImage(asked: ImageWait, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { process, collection, revision } = asked;
-    if (process !== this.#process) {
-      throw new WrongProcessError(`process ${process} was asked, and ${this.#process} answers here`);
-    }
+    this.#requireProcess(process);
     const what = `revision ${revision} of ${collection}`;
     await withDeadline(this.#clock, IMAGE_WAIT_MS_MAX, what, signal, (wait) =>
       this.#feed.waitFor(collection, revision, { signal: wait }),
     );
+  }
+
+  /**
+   * Whether the object store answers this broker, tried after the call has come.
+   * @param process the process that is meant
+   * @throws WrongProcessError
+   */
+  async probeStore({ process }: { readonly process: string }): Promise<boolean> {
+    this.#requireProcess(process);
+    return this.#isStoreAnswering();
+  }
+
+  #requireProcess(process: string): void {
+    if (process === this.#process) return;
+    throw new WrongProcessError(`process ${process} was asked, and ${this.#process} answers here`);
   }
 }

@@ -10,10 +10,10 @@ import { sleep, withDeadline } from "../host/clock.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
-import type { ObjectStore } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import type { TopicId } from "../topic-partition.ts";
 import { loadCheckpoint } from "./checkpoint-facts.ts";
+import { CutOffWatch } from "./cut-off-watch.ts";
 import { type FlushMetrics, registerFlushMetrics } from "./flush.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
@@ -23,6 +23,7 @@ import { Remover } from "./remover.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
 import { probeStore, type StoreProbe } from "./store-probe.ts";
+import type { StoreReach } from "./store-reach.ts";
 import { WalReader } from "./wal-reader.ts";
 import { WalWriter } from "./wal-writer.ts";
 
@@ -30,7 +31,7 @@ import { WalWriter } from "./wal-writer.ts";
 export interface BrokerLogComponents {
   readonly cluster: ClusterComponents;
   readonly feed: ImageFeed;
-  readonly store: ObjectStore;
+  readonly store: StoreReach;
   readonly objectKeys: ObjectKeys;
   readonly metrics: Metrics;
   readonly settings: LogSettings;
@@ -79,6 +80,7 @@ export class ReplacedError extends Error {
 /** A broker's log. `start` resolves when the first session serves; `run` lives until the signal aborts. */
 export class BrokerLog {
   readonly #parts: BrokerLogComponents;
+  readonly #cutOff: CutOffWatch;
   readonly #walWriter: WalWriter;
   readonly #walReader: WalReader;
   readonly #remover: Remover;
@@ -96,7 +98,9 @@ export class BrokerLog {
     this.#parts = components;
     const { cluster, store, objectKeys, settings, metrics } = components;
     const { clock, random, log } = cluster;
-    this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings });
+    this.#cutOff = new CutOffWatch(components);
+    const cutOff = this.#cutOff;
+    this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings, cutOff });
     this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
     this.#remover = new Remover({ store, clock, random, log, metrics, settings });
     this.#flushMetrics = registerFlushMetrics(metrics);
@@ -281,8 +285,8 @@ export class BrokerLog {
     const load = (sessionId: string, objectKey: string, { signal }: { signal: AbortSignal }) =>
       loadCheckpoint(this.#walReader, objectKeys, { sessionId, objectKey, signal });
     const storeProbe = (signal: AbortSignal) => this.#storeProbe(signal);
-    const parts = { sessionLog, feed, peers, loadCheckpoint: load, storeProbe, failedShardRetryMs, onLoaded };
-    return new ShardKeeper(parts);
+    const shared = { sessionLog, feed, peers, cutOff: this.#cutOff };
+    return new ShardKeeper({ ...shared, loadCheckpoint: load, storeProbe, failedShardRetryMs, onLoaded });
   }
 
   #tellServing(): void {

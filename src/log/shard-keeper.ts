@@ -12,6 +12,7 @@ import { Bell } from "../host/bell.ts";
 import type { Clock } from "../host/clock.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import type { LeaderEpoch } from "../topic-partition.ts";
+import type { CutOffWatch } from "./cut-off-watch.ts";
 import type { SessionLog } from "./session-log.ts";
 import { ShardGiver } from "./shard-giver.ts";
 import type { ShardLog } from "./shard-log.ts";
@@ -26,6 +27,8 @@ export interface ShardKeeperComponents {
   readonly loadCheckpoint: LoadCheckpoint;
   /** What tells whether the object store is in reach. */
   readonly storeProbe: (signal: AbortSignal) => StoreProbe;
+  /** What finds out that it answers others alone. */
+  readonly cutOff: CutOffWatch;
   /** Pause before a refused or unreadable shard is looked at again. */
   readonly failedShardRetryMs: number;
   /** Called when shards were loaded: coordinators then load what they lead. */
@@ -60,7 +63,7 @@ export class ShardKeeper {
   #onQuiet: (() => void) | null = null;
 
   constructor(components: ShardKeeperComponents) {
-    const { sessionLog, feed, peers, storeProbe } = components;
+    const { sessionLog, feed, peers, storeProbe, cutOff } = components;
     const { session } = sessionLog;
     const { clock, log } = session.components;
     this.#parts = components;
@@ -76,7 +79,8 @@ export class ShardKeeper {
     // A broker that has lost the store must neither hold shards that it cannot load nor keep others from claiming them.
     const text = "the object store is out of reach while shards are claimed or loaded";
     const onLost = (cause?: unknown) => session.die(new Error(text, { cause }));
-    this.#storeWatch = new StoreWatch((signal) => storeProbe(AbortSignal.any([this.#tasks.signal, signal])), onLost);
+    const probe = (signal: AbortSignal) => storeProbe(AbortSignal.any([this.#tasks.signal, signal]));
+    this.#storeWatch = new StoreWatch({ probe, cutOff, onLost });
     this.#tasks = new TaskGroup(log, (name, error) => session.die(new Error(`${name} failed`, { cause: error })));
   }
 

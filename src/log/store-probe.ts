@@ -4,6 +4,7 @@ import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Random } from "../host/random.ts";
 import { brokenInvariant } from "../invariant.ts";
 import type { ObjectStore } from "../object-store/object-store.ts";
+import type { CutOffWatch } from "./cut-off-watch.ts";
 
 /** What is probed, and the broker's own key for it. */
 export interface StoreProbe {
@@ -12,6 +13,8 @@ export interface StoreProbe {
   readonly random: Random;
   readonly key: string;
   readonly signal: AbortSignal;
+  /** 10,000 unless told. */
+  readonly timeoutMs?: number;
 }
 
 const PROBE_TIMEOUT_MS = 10_000;
@@ -22,9 +25,10 @@ const PROBE_PAUSE_MS = 5_000;
 const LOST_AFTER_MS = 30_000;
 
 /** Writes fresh bytes and reads them back. Rejects with the store's error, or one that says what came back instead. */
-export async function probeStore({ store, clock, random, key, signal }: StoreProbe): Promise<void> {
+export async function probeStore(probe: StoreProbe): Promise<void> {
+  const { store, clock, random, key, signal, timeoutMs = PROBE_TIMEOUT_MS } = probe;
   const written = random.bytes(PROBE_BYTES);
-  const read = await withDeadline(clock, PROBE_TIMEOUT_MS, `probe of the store at ${key}`, signal, async (attempt) => {
+  const read = await withDeadline(clock, timeoutMs, `probe of the store at ${key}`, signal, async (attempt) => {
     await store.put(key, [written], { ifAbsent: false, signal: attempt });
     return store.get(key, { signal: attempt });
   });
@@ -55,16 +59,22 @@ export async function untilStoreIsLost(probe: StoreProbe): Promise<void> {
 export class StoreWatch {
   readonly #probe: (signal: AbortSignal) => StoreProbe;
   readonly #onLost: (error?: unknown) => void;
+  readonly #cutOff: CutOffWatch;
   #waitingCount = 0;
   #over = new AbortController();
 
   /**
-   * @param probe given a signal that aborts when nothing waits any more; the probe's own may abort earlier
-   * @param onLost called when the store is lost, or with the error that ended the probes
+   * @param parts.probe given a signal that aborts when nothing waits any more; the probe's own may abort earlier
+   * @param parts.onLost called when the store is lost, or with the error that ended the probes
    */
-  constructor(probe: (signal: AbortSignal) => StoreProbe, onLost: (error?: unknown) => void) {
-    this.#probe = probe;
-    this.#onLost = onLost;
+  constructor(parts: {
+    readonly probe: (signal: AbortSignal) => StoreProbe;
+    readonly cutOff: CutOffWatch;
+    readonly onLost: (error?: unknown) => void;
+  }) {
+    this.#probe = parts.probe;
+    this.#cutOff = parts.cutOff;
+    this.#onLost = parts.onLost;
   }
 
   /** Runs `work`, which waits for the store. */
@@ -81,7 +91,8 @@ export class StoreWatch {
     const over = new AbortController();
     this.#over = over;
     const probe = this.#probe(over.signal);
-    untilStoreIsLost(probe).then(
+    const lost = this.#cutOff.during(probe.signal, (signal) => untilStoreIsLost({ ...probe, signal }));
+    lost.then(
       () => this.#onLost(),
       (error: unknown) => {
         if (!probe.signal.aborted || brokenInvariant(error)) this.#onLost(error);

@@ -8,6 +8,7 @@ import type { Random } from "../host/random.ts";
 import { brokenInvariant, invariant } from "../invariant.ts";
 import { type CallOptions, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
+import type { CutOffWatch } from "./cut-off-watch.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { SealedFlush } from "./seal.ts";
 
@@ -19,6 +20,7 @@ export interface WalWriterComponents {
   readonly log: Log;
   readonly objectKeys: ObjectKeys;
   readonly settings: LogSettings;
+  readonly cutOff: CutOffWatch;
 }
 
 /** Longest pause between two attempts, in milliseconds. */
@@ -40,14 +42,19 @@ export class WalWriter {
     this.#outages = new OutageLog({ log, clock, began: "put failed", over: "puts are answered again" });
   }
 
-  /** Puts the WAL object of a sealed flush. Rejects when `putTimeoutMs` has passed or the signal aborts. */
+  /** Puts the WAL object of a sealed flush. Rejects as {@link putObject} does. */
   put(sessionId: string, sealed: SealedFlush, signal: AbortSignal): Promise<void> {
     return this.putObject(this.#parts.objectKeys.wal(sessionId, sealed.flush), sealed.parts, signal);
   }
 
-  /** Puts `parts` at `key`, which only this session ever writes, with retries until `putTimeoutMs` has passed. */
+  /**
+   * Puts `parts` at `key`, which only this session ever writes, with retries until `putTimeoutMs` has passed or this
+   * broker is found cut off from the store.
+   */
   async putObject(key: string, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
-    const isOurs = await this.#patiently(key, parts, { signal });
+    const isOurs = await this.#parts.cutOff.during(signal, (whileInReach) =>
+      this.#patiently(key, parts, { signal: whileInReach }),
+    );
     invariant(isOurs, `the object ${key} holds other bytes than this session put there`);
   }
 

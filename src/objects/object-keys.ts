@@ -75,6 +75,11 @@ export class ObjectKeys {
     return this.#key(`probe/${brokerId}`);
   }
 
+  /** `probe/<broker id>-reach`: what it writes to learn whether the store works for those who ask. */
+  reach(brokerId: number): string {
+    return this.#key(`probe/${brokerId}-reach`);
+  }
+
   /** `grp/<shard>/<session>-<n>`: the n-th (1 and up) object of a session that groups small parts of one shard. */
   group(shard: number, sessionId: string, n: number): string {
     invariant(Number.isInteger(shard) && shard >= 0, `${shard} is not a shard`);
@@ -140,7 +145,7 @@ export class ObjectKeys {
 
 const OWN = /^(wal|ckpt)\/([0-9a-f]{24})\/(\d{1,16})$/;
 const GROUP = /^grp\/(\d{1,9})\/([0-9a-f]{24})-(\d{1,16})$/;
-const PROBE = /^probe\/\d{1,10}(?:-[0-9a-f]+)?$/;
+const PROBE = /^probe\/\d{1,10}(?:-(?:[0-9a-f]+|reach))?$/;
 const SEGMENT =
   /^([A-Za-z0-9._-]{1,249})\/([A-Za-z0-9_-]{22})\/(\d{1,10})\/segment-(\d{20})\.(kfs|index)(?:-([0-9a-f]{24})-(\d{1,16}))?$/;
 

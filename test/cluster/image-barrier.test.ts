@@ -122,7 +122,12 @@ describe("a change of topics", () => {
       callCount += 1;
       return control.waitForImage(...asked);
     };
-    const peers = { probe: control.probe.bind(control), keepOnly: () => {}, waitForImage };
+    const peers = {
+      probe: control.probe.bind(control),
+      probeStore: control.probeStore.bind(control),
+      keepOnly: () => {},
+      waitForImage,
+    };
     const topics = topicsOf(first, peers);
     second.clock.pause();
     const impatient = longLivedController();
@@ -150,7 +155,7 @@ describe("a change of topics", () => {
     const [alone] = await world.start(7);
     if (!alone) throw new Error("there is one");
     const refuse = () => Promise.reject(new Error("nobody is to be called"));
-    const peers = { probe: refuse, waitForImage: refuse, keepOnly: () => {} };
+    const peers = { probe: refuse, probeStore: refuse, waitForImage: refuse, keepOnly: () => {} };
     const creation = topicsOf(alone, peers).create({ name: "a", partitionCount: 1, configs: new Map() }, world);
     expect((await world.settled(creation)).name).toBe("a");
   });

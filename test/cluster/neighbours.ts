@@ -42,7 +42,8 @@ export class Neighbour {
   async start(): Promise<void> {
     const { feed, process, clock } = this;
     await this.#world.settled(feed.start(this.#world));
-    await this.control.listen(new ControlService({ process, feed, clock }));
+    const isStoreAnswering = () => Promise.resolve(true);
+    await this.control.listen(new ControlService({ process, feed, clock, isStoreAnswering }));
     this.session = await this.#world.session(this.brokerId);
   }
 

@@ -1,7 +1,10 @@
 // Calls between brokers over real sockets: the contract, one connection a peer, and what an answer may not be.
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { PeerService } from "../../generated/proto/control/broker_pb.ts";
 import { controlHandler } from "../../src/control/control-routes.ts";
 import { SocketControlPlane } from "../../src/control/socket-control-plane.ts";
 import { H2cServer } from "../../src/host/h2c-server.ts";
@@ -33,7 +36,8 @@ async function listenSilently(port: number): Promise<void> {
   await once(server, "listening");
 }
 
-async function open(): Promise<SocketPeersWorld> {
+/** @param routes what the peer answers instead of the service of this version */
+async function open(routes?: (router: ConnectRouter) => void): Promise<SocketPeersWorld> {
   const clock = new ManualClock();
   const broker = new PeerBroker(new SystemClock(), new SystemRandom());
   await broker.start();
@@ -48,6 +52,7 @@ async function open(): Promise<SocketPeersWorld> {
   const plane = new SocketControlPlane({ clock, h2c, address: http.address });
   const { peers } = plane;
   const { host, port } = await plane.listen(broker.service);
+  if (routes) h2c.serve(connectNodeAdapter({ grpc: true, routes }));
   const kill = async () => {
     for (const socket of accepted) socket.destroy();
     await http.close();
@@ -76,7 +81,7 @@ async function open(): Promise<SocketPeersWorld> {
 const { signal } = new AbortController();
 
 describe("calls between brokers over sockets", () => {
-  describePeers(open);
+  describePeers(() => open());
 
   it("go over one connection a peer, which ends when the peer is no longer kept", async () => {
     const { peers, peer, accepted } = await open();
@@ -105,6 +110,19 @@ describe("calls between brokers over sockets", () => {
     const http = await openHttpPort({ address, routes: {}, takeHttp2: (socket) => h2c.take(socket) });
     onTestFinished(() => http.close());
     expect((await peers.probe(peer, { signal })).process).toBe(PeerBroker.process);
+  });
+
+  it("have no answer of an older broker that does not know the call, and stay connected to it", async () => {
+    const { peers, peer, accepted } = await open((router) => {
+      router.service(PeerService, {
+        probe: () => ({ process: new Uint8Array(Buffer.from(PeerBroker.process, "hex")) }),
+      });
+    });
+    await peers.probe(peer, { signal });
+    const [socket] = accepted;
+    await expect(peers.probeStore(peer, { signal })).rejects.toMatchObject({ name: "PeerError", kind: "unavailable" });
+    expect((await peers.probe(peer, { signal })).process).toBe(PeerBroker.process);
+    expect([...accepted]).toEqual([socket]);
   });
 
   it("have no answer where there is no control port, no such name, or something else", async () => {

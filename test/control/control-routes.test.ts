@@ -42,6 +42,8 @@ describe("a foreign client", () => {
     const at = { case: "topics", value: 0n } as const;
     expect(await codeOf(client.waitForImage({ process, at }))).toBe("answered");
     expect(await codeOf(client.waitForImage({ process: new Uint8Array(8), at }))).toBe("FailedPrecondition");
+    expect((await client.probeStore({ process })).isAnswering).toBe(true);
+    expect(await codeOf(client.probeStore({ process: new Uint8Array(8) }))).toBe("FailedPrecondition");
   });
 
   it("is refused a wait for nothing, and for what is no revision", async () => {

@@ -30,6 +30,8 @@ export interface PeersWorld {
 export class PeerBroker {
   static readonly process = "00112233aabbccdd";
   readonly service: ControlService;
+  /** What its probes of the store give. */
+  isStoreAnswering = true;
   readonly #feed: ImageFeed;
   readonly #topics: Topics;
   readonly #life = new AbortController();
@@ -42,7 +44,8 @@ export class PeerBroker {
     };
     this.#feed = new ImageFeed(components, { clusterId: "c", onFailure });
     this.#topics = new Topics(components, this.#feed);
-    this.service = new ControlService({ process: PeerBroker.process, feed: this.#feed, clock });
+    const isStoreAnswering = async () => this.isStoreAnswering;
+    this.service = new ControlService({ process: PeerBroker.process, feed: this.#feed, clock, isStoreAnswering });
   }
 
   async start(): Promise<void> {
@@ -92,6 +95,15 @@ export function describePeers(open: () => Promise<PeersWorld>): void {
     const wait = peers.waitForImage(other, { collection: "topics", revision: 0 }, { signal });
     await expect(complete(wait)).rejects.toMatchObject({ name: "PeerError", kind: "unavailable" });
     expect((await complete(peers.probe(other, { signal }))).process).toBe(PeerBroker.process);
+  });
+
+  it("says whether the store answers the peer", async () => {
+    const { peers, peer, broker, complete } = await open();
+    expect(await complete(peers.probeStore(peer, { signal }))).toBe(true);
+    broker.isStoreAnswering = false;
+    expect(await complete(peers.probeStore(peer, { signal }))).toBe(false);
+    const other = peers.probeStore({ ...peer, process: "ffffffffffffffff" }, { signal });
+    await expect(complete(other)).rejects.toMatchObject({ name: "PeerError", kind: "unavailable" });
   });
 
   it("is refused where the process is dead, at once and after it was reached", async () => {

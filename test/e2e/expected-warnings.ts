@@ -15,4 +15,5 @@ export const expectedWarnings: readonly string[] = [
   "put failed",
   "session ends",
   "these variables are set and not read",
+  "this broker alone is cut off from the object store",
 ];

@@ -16,6 +16,7 @@ import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { BrokerLog } from "../../src/log/broker-log.ts";
 import { embeddedLogSettings, type LogSettings } from "../../src/log/log-settings.ts";
 import type { PartitionLog } from "../../src/log/partition-log.ts";
+import { StoreReach } from "../../src/log/store-reach.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
 import type { ObjectStore } from "../../src/object-store/object-store.ts";
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
@@ -103,6 +104,10 @@ class WorldPeers implements Peers {
     await this.#running(peer).feed.waitFor(collection, revision, options);
   }
 
+  probeStore(peer: PeerEndpoint): Promise<boolean> {
+    return this.#running(peer).reach.isAnswering();
+  }
+
   #running({ brokerId }: PeerEndpoint): LogProcess {
     const process = this.#world.running.get(brokerId);
     if (!process) throw new PeerError("refused", `broker ${brokerId} does not run`);
@@ -121,6 +126,8 @@ export class LogProcess {
   readonly bugs: unknown[] = [];
   readonly brokerId: number;
   readonly processId: string;
+  readonly reach: StoreReach;
+  readonly metrics = new UnexportedMetrics();
   readonly #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
 
@@ -150,8 +157,11 @@ export class LogProcess {
       rack: "",
       version: "test",
     };
-    const { store, objectKeys } = world;
-    const metrics = new UnexportedMetrics();
+    const { objectKeys, clock, random } = world;
+    const key = objectKeys.reach(brokerId);
+    this.reach = new StoreReach({ store: world.store, clock, random, key, signal: this.#stop.signal });
+    const store = this.reach;
+    const { metrics } = this;
     const onBug = (error: unknown) => void this.bugs.push(error);
     const peers = new WorldPeers(world);
     const confirmCluster = () => Promise.resolve();

@@ -13,6 +13,7 @@ describe("object keys", () => {
     expect(keys.wal(session, 1_234_567_890_123)).toBe(`team/kafka/wal/${session}/1234567890123`);
     expect(keys.checkpoint(session, 7)).toBe(`team/kafka/ckpt/${session}/7`);
     expect(keys.probe(3)).toBe("team/kafka/probe/3");
+    expect(keys.reach(3)).toBe("team/kafka/probe/3-reach");
     expect(keys.startProbe(3, "00ff")).toBe("team/kafka/probe/3-00ff");
   });
 
@@ -107,6 +108,7 @@ describe("the name in a key", () => {
     );
     expect(keys.parse(keys.clusterId)).toEqual({ type: "cluster-id" });
     expect(keys.parse(keys.probe(3))).toEqual({ type: "probe" });
+    expect(keys.parse(keys.reach(3))).toEqual({ type: "probe" });
     expect(keys.parse(keys.startProbe(3, "00ff"))).toEqual({ type: "probe" });
   });
 

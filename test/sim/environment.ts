@@ -13,6 +13,8 @@ import type { StoreEvent } from "./store-oracle.ts";
 const FAILPOINTS: readonly StoreEvent[] = ["wal", "ckpt", "s", "h", "h", "a", "c", "segment"];
 /** What besides can go wrong between brokers. */
 const CLUSTER_FAILPOINTS: readonly StoreEvent[] = [...FAILPOINTS, "topics", "a"];
+/** How long a broker is cut from the object store: beyond what it takes to be found so. */
+const STORE_CUT_MS: readonly [number, number] = [9_000, 18_000];
 const FAILPOINT_WAIT_MS = 3_000;
 /** How long a broker that was restarted in order is away. */
 const RESTART_MS: readonly [number, number] = [50, 2_000];
@@ -53,6 +55,7 @@ export class Environment {
     this.#every("pause", environment.pauseEveryMs, (random) => this.#pause(random));
     this.#every("takeover", environment.takeoverEveryMs, (random) => this.#takeOver(random));
     this.#every("store outage", environment.storeOutageEveryMs, (random) => this.#outage("store", random));
+    this.#every("store cut", environment.storeCutEveryMs, (random) => this.#cutStore(random));
     this.#every("kv outage", environment.kvOutageEveryMs, (random) => this.#outage("kv", random));
     this.#every("lease expiry", environment.leaseExpiryEveryMs, (random) => this.#expireLease(random));
     this.#every("cut", environment.cutEveryMs, (random) => this.#cut(random));
@@ -152,6 +155,17 @@ export class Environment {
     for (const life of isForAll ? this.#cluster.lives : struck ? [struck] : []) {
       life[of].calls.addOutage({ fromMs, toMs, effect });
     }
+  }
+
+  /** One broker gets no answer of the object store, or now and then nobody: only the first may end a session early. */
+  #cutStore(random: SimRandom): void {
+    const isForAll = random.chance(0.3);
+    this.#world.ledger.count(isForAll ? "long store outages" : "cuts from the store");
+    const struck = this.#pick(random).current;
+    const fromMs = this.#world.clock.monotonicMs();
+    const effect = random.pick(["refuse", "silence"] as const);
+    const outage = { fromMs, toMs: fromMs + random.between(...STORE_CUT_MS), effect };
+    for (const life of isForAll ? this.#cluster.lives : struck ? [struck] : []) life.store.calls.addOutage(outage);
   }
 
   #expireLease(random: SimRandom): void {

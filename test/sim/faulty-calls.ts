@@ -71,6 +71,8 @@ export class FaultyCalls<Kind extends string> {
     outage: 0,
     "applied-after-death": 0,
   };
+  /** When a call was last done and its caller told so, by the world's clock. */
+  answeredMs = Number.NEGATIVE_INFINITY;
   /** Calls begun so far. */
   callCount = 0;
   rates: RatesByKind<Kind>;
@@ -115,6 +117,7 @@ export class FaultyCalls<Kind extends string> {
       const settle: Settle<T> = {
         resolve: (value) => {
           call.signal.removeEventListener("abort", onAbort);
+          this.answeredMs = this.#options.world.monotonicMs();
           resolve(value);
         },
         reject: (error) => {

@@ -121,9 +121,10 @@ export class BrokerLife {
 
   /** Starts the process; `ended` is called when it ends by itself. */
   start(ended: (why: unknown) => void): void {
-    const { ledger } = this.#world;
+    const { ledger, trace } = this.#world;
     const settings = this.#settings();
-    const log = new SimLog(this.#world, this.name);
+    const isStoreAnsweringOthers = (withinMs: number) => this.#isStoreAnsweringOthers(withinMs);
+    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers }, this.name);
     const components = {
       clock: this.clock,
       random: this.#random,
@@ -147,6 +148,13 @@ export class BrokerLife {
       broker.brokerLog.onServing(() => this.#world.onServing(this));
       broker.failed.catch(fail);
     }, fail);
+  }
+
+  #isStoreAnsweringOthers(withinMs: number): boolean {
+    const sinceMs = this.#world.clock.monotonicMs() - withinMs;
+    return [...this.#world.processes.values()].some(
+      (life) => life.brokerId !== this.brokerId && life.store.calls.answeredMs >= sinceMs,
+    );
   }
 
   /** Ends in order, as on SIGTERM, also in the middle of the start. */

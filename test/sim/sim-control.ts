@@ -10,9 +10,14 @@ import { ConnectionRefusedError, type SimTransport } from "./sim-transport.ts";
 const CONTROL_PORT = 9093;
 const PROBE_TIMEOUT_MS = 1000;
 const IMAGE_WAIT_TIMEOUT_MS = 10_000;
+const STORE_PROBE_TIMEOUT_MS = 3_500;
 
-type Question = { readonly type: "probe" } | ({ readonly type: "wait" } & ImageWait);
-type Answer = { readonly process: string } | { readonly error: string };
+type Question =
+  | { readonly type: "probe" }
+  | ({ readonly type: "wait" } & ImageWait)
+  | { readonly type: "store"; readonly process: string };
+type Said = { readonly process: string; readonly isStoreAnswering?: boolean };
+type Answer = Said | { readonly error: string };
 
 /** Both sides of one life of a broker. */
 export class SimControl implements ControlPlane, PeerLinks {
@@ -39,6 +44,12 @@ export class SimControl implements ControlPlane, PeerLinks {
     await this.#ask(peer, question, { timeoutMs: IMAGE_WAIT_TIMEOUT_MS, signal });
   }
 
+  async probeStore(peer: PeerEndpoint, { signal }: PeerCallOptions): Promise<boolean> {
+    const question: Question = { type: "store", process: peer.process };
+    const said = await this.#ask(peer, question, { timeoutMs: STORE_PROBE_TIMEOUT_MS, signal });
+    return said.isStoreAnswering === true;
+  }
+
   keepOnly(): void {
     // Each call has a stream of its own.
   }
@@ -47,7 +58,7 @@ export class SimControl implements ControlPlane, PeerLinks {
     peer: PeerEndpoint,
     question: Question,
     { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
-  ): Promise<{ readonly process: string }> {
+  ): Promise<Said> {
     const where = { host: peer.controlHost, port: peer.controlPort };
     try {
       const said = await withDeadline(this.#transport.clock, timeoutMs, question.type, signal, async (call) => {
@@ -84,6 +95,7 @@ async function answer(connection: Connection, service: ControlService): Promise<
 }
 
 async function answerOf(question: Question, service: ControlService, signal: AbortSignal): Promise<Answer> {
+  if (question.type === "store") return { ...service.probe(), isStoreAnswering: await service.probeStore(question) };
   if (question.type === "wait") await service.waitForImage(question, { signal });
   return service.probe();
 }

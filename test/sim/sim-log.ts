@@ -5,15 +5,24 @@ import type { Ledger } from "./ledger.ts";
 import type { Trace } from "./trace.ts";
 
 const DAMAGE = /^(shard cannot be recovered|shard refused|records unreadable|records refer to an object that is gone)$/;
+const CUT_OFF = "this broker alone is cut off from the object store";
 /** Lines that are counted. */
 const COUNTED = /^(segments merged|records expired)$/;
 
+/** Parts of a {@link SimLog}. */
+export interface SimLogParts {
+  readonly ledger: Ledger;
+  readonly trace: Trace;
+  /** Whether the object store has answered another broker within so long. */
+  readonly isStoreAnsweringOthers: (withinMs: number) => boolean;
+}
+
 /** Counts lines. */
 export class SimLog implements Log {
-  readonly #world: { readonly ledger: Ledger; readonly trace: Trace };
+  readonly #world: SimLogParts;
   readonly #name: string;
 
-  constructor(world: { readonly ledger: Ledger; readonly trace: Trace }, name: string) {
+  constructor(world: SimLogParts, name: string) {
     this.#world = world;
     this.#name = name;
   }
@@ -30,6 +39,7 @@ export class SimLog implements Log {
     const what = fields?.["what"];
     const outcome = typeof what === "string" ? /was not committed: (\w+)/.exec(what)?.[1] : undefined;
     if (outcome) this.#world.ledger.count(`session given up: commit ${outcome}`);
+    if (message === CUT_OFF) this.#checkCutOff(Number(fields?.["silentMs"]));
     this.#line("warn", message, fields);
   }
 
@@ -39,6 +49,15 @@ export class SimLog implements Log {
     if (DAMAGE.test(message) && !isTransport(fields?.["error"] ?? fields?.["reason"])) {
       this.#world.ledger.fail("nothing committed is unreadable", `${this.#name}: ${message} ${text(fields)}`);
     }
+  }
+
+  #checkCutOff(silentMs: number): void {
+    this.#world.ledger.count("brokers cut off from the store alone");
+    this.#world.ledger.check(
+      "a session ends early only while the store answers another broker",
+      this.#world.isStoreAnsweringOthers(silentMs),
+      () => `${this.#name}: nobody had an answer within the ${silentMs} ms in which it had none`,
+    );
   }
 
   child(): Log {

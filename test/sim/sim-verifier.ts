@@ -135,7 +135,9 @@ export class SimVerifier {
         rates: isFaulty ? swarm.storeRates : {},
       }),
     };
-    const cluster = { kv: faulty.kv, clock: node, random, log: new SimLog({ ledger, trace }, NAME), keys: oracle.keys };
+    // It puts nothing, and no session of it can end.
+    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers: () => false }, NAME);
+    const cluster = { kv: faulty.kv, clock: node, random, log, keys: oracle.keys };
     const { objectKeys } = oracle;
     const guarded = { cluster, store: faulty.store, objectKeys, signal: this.#over.signal };
     return verificationParts(guarded, new UnexportedMetrics());

@@ -16,6 +16,7 @@ export interface EnvironmentFaults {
   /** A pause in which another process takes over, so that the paused one wakes as a zombie. */
   readonly takeoverEveryMs: number;
   readonly storeOutageEveryMs: number;
+  readonly storeCutEveryMs: number;
   readonly kvOutageEveryMs: number;
   readonly outageMs: readonly [number, number];
   readonly leaseExpiryEveryMs: number;
@@ -152,7 +153,7 @@ export function drawSwarm(random: SimRandom): Swarm {
     withOvertakenCommits(reconciling, random.split("overtaken heads")),
     random.split("brokers"),
   );
-  return withFailedShards(patient, random.split("failed shards"));
+  return withStoreCuts(withFailedShards(patient, random.split("failed shards")), random.split("store cuts"));
 }
 
 /** Drawn apart: sizes and ages so small that a minute sees segments, groups, merges and records that expire. */
@@ -254,6 +255,16 @@ function withOvertakenCommits(swarm: Swarm, random: SimRandom): Swarm {
   };
 }
 
+/** Share of the seeds with several brokers in which a broker is cut from the object store for longer than it bears. */
+const STORE_CUTS_SHARE = 0.35;
+
+/** Drawn apart: puts have to be as patient as they are by default, or sessions end before anybody is asked. */
+function withStoreCuts(swarm: Swarm, random: SimRandom): Swarm {
+  if (swarm.brokerCount === 1 || !random.chance(STORE_CUTS_SHARE)) return swarm;
+  const environment = { ...swarm.environment, storeCutEveryMs: random.between(6_000, 20_000) };
+  return { ...swarm, broker: { ...swarm.broker, putTimeoutMs: 30_000 }, environment };
+}
+
 /** Share of the seeds whose recoveries give an object up soon, so that shards fail, move as they are, and are tried again. */
 const FAILED_SHARDS_SHARE = 0.4;
 
@@ -302,6 +313,7 @@ function drawEnvironment(random: SimRandom): EnvironmentFaults {
     ] as const),
     takeoverEveryMs: sometimes(0.35, [15_000, 40_000]),
     storeOutageEveryMs: sometimes(0.4, [8_000, 30_000]),
+    storeCutEveryMs: 0,
     kvOutageEveryMs: sometimes(0.5, [6_000, 20_000]),
     outageMs: random.pick([
       [200, 2_000],

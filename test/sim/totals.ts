@@ -54,6 +54,7 @@ const STATES: readonly string[] = [
   "records expired",
   "recoveries with segments",
   "sections with dropped objects",
+  "brokers cut off from the store alone",
 ];
 
 /** Fewer seeds than this need not come through every state. */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file control/broker.proto.
  */
 export const file_control_broker: GenFile = /*@__PURE__*/
-  fileDesc("ChRjb250cm9sL2Jyb2tlci5wcm90bxITa2Fmc2NhbGUuY29udHJvbC52MSIOCgxQcm9iZVJlcXVlc3QiIAoNUHJvYmVSZXNwb25zZRIPCgdwcm9jZXNzGAEgASgMImQKE1dhaXRGb3JJbWFnZVJlcXVlc3QSDwoHcHJvY2VzcxgBIAEoDBIQCgZ0b3BpY3MYAiABKANIABISCghzZXNzaW9ucxgDIAEoA0gAEhAKBmNsYWltcxgEIAEoA0gAQgQKAmF0IhYKFFdhaXRGb3JJbWFnZVJlc3BvbnNlMsIBCgtQZWVyU2VydmljZRJOCgVQcm9iZRIhLmthZnNjYWxlLmNvbnRyb2wudjEuUHJvYmVSZXF1ZXN0GiIua2Fmc2NhbGUuY29udHJvbC52MS5Qcm9iZVJlc3BvbnNlEmMKDFdhaXRGb3JJbWFnZRIoLmthZnNjYWxlLmNvbnRyb2wudjEuV2FpdEZvckltYWdlUmVxdWVzdBopLmthZnNjYWxlLmNvbnRyb2wudjEuV2FpdEZvckltYWdlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChRjb250cm9sL2Jyb2tlci5wcm90bxITa2Fmc2NhbGUuY29udHJvbC52MSIOCgxQcm9iZVJlcXVlc3QiIAoNUHJvYmVSZXNwb25zZRIPCgdwcm9jZXNzGAEgASgMImQKE1dhaXRGb3JJbWFnZVJlcXVlc3QSDwoHcHJvY2VzcxgBIAEoDBIQCgZ0b3BpY3MYAiABKANIABISCghzZXNzaW9ucxgDIAEoA0gAEhAKBmNsYWltcxgEIAEoA0gAQgQKAmF0IhYKFFdhaXRGb3JJbWFnZVJlc3BvbnNlIiQKEVByb2JlU3RvcmVSZXF1ZXN0Eg8KB3Byb2Nlc3MYASABKAwiKgoSUHJvYmVTdG9yZVJlc3BvbnNlEhQKDGlzX2Fuc3dlcmluZxgBIAEoCDKhAgoLUGVlclNlcnZpY2USTgoFUHJvYmUSIS5rYWZzY2FsZS5jb250cm9sLnYxLlByb2JlUmVxdWVzdBoiLmthZnNjYWxlLmNvbnRyb2wudjEuUHJvYmVSZXNwb25zZRJjCgxXYWl0Rm9ySW1hZ2USKC5rYWZzY2FsZS5jb250cm9sLnYxLldhaXRGb3JJbWFnZVJlcXVlc3QaKS5rYWZzY2FsZS5jb250cm9sLnYxLldhaXRGb3JJbWFnZVJlc3BvbnNlEl0KClByb2JlU3RvcmUSJi5rYWZzY2FsZS5jb250cm9sLnYxLlByb2JlU3RvcmVSZXF1ZXN0Gicua2Fmc2NhbGUuY29udHJvbC52MS5Qcm9iZVN0b3JlUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message kafscale.control.v1.ProbeRequest
@@ -104,6 +104,42 @@ export const WaitForImageResponseSchema: GenMessage<WaitForImageResponse> = /*@_
   messageDesc(file_control_broker, 3);
 
 /**
+ * @generated from message kafscale.control.v1.ProbeStoreRequest
+ */
+export type ProbeStoreRequest = Message<"kafscale.control.v1.ProbeStoreRequest"> & {
+  /**
+   * The process that is meant; any other one refuses.
+   *
+   * @generated from field: bytes process = 1;
+   */
+  process: Uint8Array;
+};
+
+/**
+ * Describes the message kafscale.control.v1.ProbeStoreRequest.
+ * Use `create(ProbeStoreRequestSchema)` to create a new message.
+ */
+export const ProbeStoreRequestSchema: GenMessage<ProbeStoreRequest> = /*@__PURE__*/
+  messageDesc(file_control_broker, 4);
+
+/**
+ * @generated from message kafscale.control.v1.ProbeStoreResponse
+ */
+export type ProbeStoreResponse = Message<"kafscale.control.v1.ProbeStoreResponse"> & {
+  /**
+   * @generated from field: bool is_answering = 1;
+   */
+  isAnswering: boolean;
+};
+
+/**
+ * Describes the message kafscale.control.v1.ProbeStoreResponse.
+ * Use `create(ProbeStoreResponseSchema)` to create a new message.
+ */
+export const ProbeStoreResponseSchema: GenMessage<ProbeStoreResponse> = /*@__PURE__*/
+  messageDesc(file_control_broker, 5);
+
+/**
  * Calls between brokers. A broker that is cut off from the others stays right: they save time, and decide nothing.
  *
  * @generated from service kafscale.control.v1.PeerService
@@ -129,6 +165,16 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof WaitForImageRequestSchema;
     output: typeof WaitForImageResponseSchema;
+  },
+  /**
+   * Whether the object store answers this broker, tried after the question has come.
+   *
+   * @generated from rpc kafscale.control.v1.PeerService.ProbeStore
+   */
+  probeStore: {
+    methodKind: "unary";
+    input: typeof ProbeStoreRequestSchema;
+    output: typeof ProbeStoreResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_control_broker, 0);
