@@ -3,6 +3,7 @@
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { Extent } from "./extents.ts";
 import type { PartitionLog } from "./partition-log.ts";
+import type { ShardLog } from "./shard-log.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -23,6 +24,11 @@ export interface ReconcileSettings {
   readonly mergedCountMin: number;
   /** Bytes that are read from the store for it in a second; 0 is without limit. */
   readonly bytesPerSecond: number;
+  /**
+   * Pending bytes, of however many partitions, that are read together and held until they are in segments. A write-ahead
+   * object holds a little of many partitions: the more of them are reconciled at a time, the fewer GETs it takes.
+   */
+  readonly heldBytes: number;
 }
 
 /** The sizes of the design: a PUT is paid for 4 MiB at least, and an object that has to be kept for reading is not small. */
@@ -34,12 +40,26 @@ export const defaultReconcile: ReconcileSettings = {
   groupBytes: 256 * KIB,
   mergedCountMin: 8,
   bytesPerSecond: 64 * MIB,
+  heldBytes: 128 * MIB,
 };
 
 /** Partitions of one shard whose time has come. */
 export interface ReconcilePlan {
   readonly alone: readonly PartitionLog[];
   readonly grouped: readonly PartitionLog[];
+}
+
+/** A segment or a group that is to be made. */
+export interface Piece {
+  readonly shardLog: ShardLog;
+  readonly partitions: readonly PartitionLog[];
+  readonly isGroup: boolean;
+  /** What it would take of what is pending. */
+  readonly bytes: number;
+  /** What it takes at most, as more may have come by then. */
+  readonly bytesMax: number;
+  /** Whether so much will be pending after it. */
+  readonly isMore: boolean;
 }
 
 /** Which partitions of a shard are to be reconciled now. */
@@ -72,6 +92,42 @@ export function oldestExtents(extents: readonly Extent[], bytesMax: number): rea
     return bytes > bytesMax;
   });
   return extents.slice(0, end < 0 ? extents.length : Math.max(1, end));
+}
+
+/** Part of a segment's size below which none is cut for the sake of others: so it is never merged. */
+const SEGMENT_SHARE_MIN = 1 / 4;
+
+/** The size up to which each of so many partitions gets a segment when they are reconciled together. */
+export function segmentBytesOf(count: number, { heldBytes, segmentBytes }: ReconcileSettings): number {
+  return Math.min(segmentBytes, Math.max(heldBytes / count, segmentBytes * SEGMENT_SHARE_MIN));
+}
+
+/** Neighbours in order that have `bytesMax` together, and one at least. */
+export function batchesOf<Item extends { readonly bytes: number }>(
+  pieces: readonly Item[],
+  bytesMax: number,
+): readonly (readonly Item[])[] {
+  const batches: Item[][] = [];
+  let bytes = 0;
+  for (const piece of pieces) {
+    bytes += piece.bytes;
+    const batch = bytes <= bytesMax ? batches.at(-1) : undefined;
+    if (batch) batch.push(piece);
+    else {
+      batches.push([piece]);
+      bytes = piece.bytes;
+    }
+  }
+  return batches;
+}
+
+/** As many of the partitions as have `bytesMax` pending together, and one at least. */
+export function fitting(partitions: readonly PartitionLog[], bytesMax: number): readonly PartitionLog[] {
+  let bytes = 0;
+  return partitions.filter(({ extents }, index) => {
+    bytes += extents.bytes;
+    return index === 0 || bytes <= bytesMax;
+  });
 }
 
 /** The first run of adjacent small segments that is long enough, cut where it would be larger than a whole one. */

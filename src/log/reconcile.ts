@@ -17,9 +17,21 @@ import { BackgroundReads } from "./background-reads.ts";
 import type { Extent } from "./extents.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
-import { oldestExtents, planReconcile, type ReconcileSettings, segmentsToMerge } from "./reconcile-plan.ts";
+import {
+  batchesOf,
+  fitting,
+  oldestExtents,
+  type Piece,
+  planReconcile,
+  type ReconcilePlan,
+  type ReconcileSettings,
+  segmentBytesOf,
+  segmentsToMerge,
+} from "./reconcile-plan.ts";
 import { encodeGroup, type GroupMember, segmentEntry } from "./reconciled-objects.ts";
+import { inOrderOfPlaces } from "./seal.ts";
 import type { ShardLog } from "./shard-log.ts";
+import type { Stretch } from "./stretch.ts";
 import type { WalReader } from "./wal-reader.ts";
 import type { WalWriter } from "./wal-writer.ts";
 
@@ -68,6 +80,9 @@ interface Target {
   readonly partition: PartitionLog;
 }
 
+/** Pending extents that were read ahead, checked. */
+type HeldExtents = ReadonlyMap<Extent, Uint8Array>;
+
 /** A shard whose claim names more earlier terms is reconciled at once. */
 const PREV_TERMS_MAX = 16;
 /** Pause before a partition that could not be reconciled is tried again. */
@@ -99,24 +114,92 @@ export class Reconciler {
   async run(signal: AbortSignal): Promise<void> {
     for (;;) {
       await sleep(this.#parts.clock, this.#settings.intervalMs, signal);
-      for (const shardLog of this.#parts.shards()) {
-        if (this.#isServed(shardLog)) await this.#reconcileShard(shardLog, signal);
-      }
+      let isMore = true;
+      while (isMore) isMore = await this.#reconcilePending(signal);
+      for (const shardLog of this.#parts.shards()) await this.#mergeSegments(shardLog, signal);
     }
   }
 
-  async #reconcileShard(shardLog: ShardLog, signal: AbortSignal): Promise<void> {
-    const nowMs = this.#parts.clock.monotonicMs();
-    const isPaused = (partition: PartitionLog) => (this.#pausedUntilMs.get(partition) ?? 0) > nowMs;
-    const partitions = [...shardLog.partitions.values()].filter((partition) => !isPaused(partition));
+  /** One segment for each partition whose time has come; whether some of them have enough for another one. */
+  async #reconcilePending(signal: AbortSignal): Promise<boolean> {
+    const { counters } = this.#parts;
+    const madeBefore = counters.segments.value;
+    const pieces = this.#duePieces();
+    for (const batch of batchesOf(pieces, this.#settings.heldBytes)) {
+      const held = await this.#gather(batch, signal);
+      for (const piece of batch) {
+        const { partitions, shardLog } = piece;
+        if (!this.#isServed(shardLog)) continue;
+        await this.#attempt(partitions, signal, () =>
+          piece.isGroup ? this.#makeGroup(piece, held, signal) : this.#makeSegment(piece, held, signal),
+        );
+      }
+    }
+    return counters.segments.value > madeBefore && pieces.some(({ isMore }) => isMore);
+  }
+
+  /** What is to be done now, in the order of {@link inOrderOfPlaces}. */
+  #duePieces(): readonly Piece[] {
+    const groups: Piece[] = [];
+    const alone: { readonly shardLog: ShardLog; readonly partition: PartitionLog }[] = [];
+    for (const shardLog of this.#parts.shards()) {
+      if (!this.#isServed(shardLog)) continue;
+      const plan = this.#planOf(shardLog);
+      for (const partition of plan.alone) alone.push({ shardLog, partition });
+      const partitions = fitting(plan.grouped, this.#settings.segmentBytes);
+      const bytes = partitions.reduce((sum, { extents }) => sum + extents.bytes, 0);
+      if (bytes > 0) groups.push({ shardLog, partitions, isGroup: true, bytes, bytesMax: bytes, isMore: false });
+    }
+    const shareBytes = segmentBytesOf(alone.length, this.#settings);
+    const segments = alone.map(({ shardLog, partition }): Piece => {
+      const pendingBytes = partition.extents.bytes;
+      const bytesMax = Math.min(shareBytes, this.#segmentBytes(partition));
+      const bytes = Math.min(pendingBytes, bytesMax);
+      return {
+        shardLog,
+        partitions: [partition],
+        isGroup: false,
+        bytes,
+        bytesMax,
+        isMore: pendingBytes >= 2 * bytesMax,
+      };
+    });
+    return inOrderOfPlaces([...segments, ...groups], ({ partitions: [first] }) => first);
+  }
+
+  #planOf(shardLog: ShardLog): ReconcilePlan {
     // A broker that is restarted again and again must not make claims grow for ever: then nothing is too young.
     const isUrgent = shardLog.claim.claim.prev.length > PREV_TERMS_MAX;
-    const { alone, grouped } = planReconcile(partitions, isUrgent ? Number.POSITIVE_INFINITY : nowMs, this.#settings);
-    for (const partition of alone) {
-      await this.#attempt([partition], signal, () => this.#makeSegments({ shardLog, partition }, signal));
+    const nowMs = isUrgent ? Number.POSITIVE_INFINITY : this.#parts.clock.monotonicMs();
+    return planReconcile(this.#unpaused(shardLog), nowMs, this.#settings);
+  }
+
+  #unpaused({ partitions }: ShardLog): readonly PartitionLog[] {
+    const nowMs = this.#parts.clock.monotonicMs();
+    return [...partitions.values()].filter((partition) => (this.#pausedUntilMs.get(partition) ?? 0) <= nowMs);
+  }
+
+  /** The bytes of what a batch is made of, as far as the tail does not hold them and they could be read. */
+  async #gather(batch: readonly Piece[], signal: AbortSignal): Promise<HeldExtents> {
+    const byStretch = new Map<Stretch, Extent>();
+    for (const piece of batch) {
+      for (const { extents } of piece.partitions) {
+        for (const extent of piece.isGroup ? extents.all : oldestExtents(extents.all, piece.bytesMax)) {
+          if (!extent.tailBytes) byStretch.set(this.#parts.walReader.stretchOf(extent), extent);
+        }
+      }
     }
-    if (grouped.length > 0) await this.#attempt(grouped, signal, () => this.#makeGroup(shardLog, grouped, signal));
-    for (const partition of partitions) {
+    const held = new Map<Extent, Uint8Array>();
+    for (const [stretch, bytes] of await this.#reads.gather([...byStretch.keys()], signal)) {
+      const extent = byStretch.get(stretch);
+      if (extent) held.set(extent, bytes);
+    }
+    return held;
+  }
+
+  async #mergeSegments(shardLog: ShardLog, signal: AbortSignal): Promise<void> {
+    if (!this.#isServed(shardLog)) return;
+    for (const partition of this.#unpaused(shardLog)) {
       const merged = segmentsToMerge(partition.stored.segments.all, this.#segmentBytes(partition), this.#settings);
       if (merged) await this.#attempt([partition], signal, () => this.#merge({ shardLog, partition }, merged, signal));
     }
@@ -137,25 +220,22 @@ export class Reconciler {
     }
   }
 
-  /** Segment after segment, as long as there is enough for another whole one. */
-  async #makeSegments(at: Target, signal: AbortSignal): Promise<void> {
-    const { partition } = at;
-    let isMore = true;
-    while (isMore && this.#isListed(at)) {
-      const segmentBytes = this.#segmentBytes(partition);
-      const name = this.#nameOf(partition);
-      const extents = oldestExtents(partition.extents.all, segmentBytes);
-      const [first] = extents;
-      if (!name || !first) return;
-      const isAll = extents.length === partition.extents.all.length;
-      const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
-      const parts = await this.#bytesOf(at, extents, signal);
-      await this.#makeSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
-      isMore = partition.extents.bytes >= segmentBytes;
-    }
+  /** A segment of the oldest that is pending. */
+  async #makeSegment({ shardLog, partitions, bytesMax }: Piece, held: HeldExtents, signal: AbortSignal): Promise<void> {
+    const [partition] = partitions;
+    if (!partition || !this.#isListed({ shardLog, partition })) return;
+    const at = { shardLog, partition };
+    const name = this.#nameOf(partition);
+    const extents = oldestExtents(partition.extents.all, bytesMax);
+    const [first] = extents;
+    if (!name || !first) return;
+    const isAll = extents.length === partition.extents.all.length;
+    const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
+    const parts = await this.#bytesOf(at, { extents, held }, signal);
+    await this.#installSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
   }
 
-  async #makeSegment(
+  async #installSegment(
     at: Target,
     { name, parts, sinceMs }: { name: SegmentName; parts: readonly Uint8Array[]; sinceMs: number },
     signal: AbortSignal,
@@ -199,18 +279,18 @@ export class Reconciler {
   }
 
   /** One object for what is left of partitions that have too little for one of their own. */
-  async #makeGroup(shardLog: ShardLog, partitions: readonly PartitionLog[], signal: AbortSignal): Promise<void> {
+  async #makeGroup({ shardLog, partitions }: Piece, held: HeldExtents, signal: AbortSignal): Promise<void> {
     const { clock, session, objectKeys, wal, counters } = this.#parts;
     const sinceMs = clock.monotonicMs();
     const read: PartitionLog[] = [];
     const members: GroupMember[] = [];
-    for (const partition of fitting(partitions, this.#settings.segmentBytes)) {
+    for (const partition of partitions) {
       // Who cannot be read waits by himself: the others must not keep their objects for ever because of him.
       await this.#attempt([partition], signal, async () => {
         const extents = partition.extents.all.slice();
         // The log start may have passed all of it while those before were read.
         if (extents.length === 0) return;
-        const parts = await this.#bytesOf({ shardLog, partition }, extents, signal);
+        const parts = await this.#bytesOf({ shardLog, partition }, { extents, held }, signal);
         members.push({ topicId: partition.topicId, partition: partition.partition, extents, parts });
         read.push(partition);
       });
@@ -257,12 +337,16 @@ export class Reconciler {
     this.#parts.onChange();
   }
 
-  async #bytesOf(at: Target, extents: readonly Extent[], signal: AbortSignal): Promise<Uint8Array[]> {
+  async #bytesOf(
+    at: Target,
+    { extents, held }: { readonly extents: readonly Extent[]; readonly held: HeldExtents },
+    signal: AbortSignal,
+  ): Promise<Uint8Array[]> {
     const { walReader } = this.#parts;
     const parts: Uint8Array[] = [];
     for (const extent of extents) {
       const read = () => this.#input(at, extent, this.#reads.stretch(walReader.stretchOf(extent), signal));
-      parts.push(extent.tailBytes ?? (await read()));
+      parts.push(extent.tailBytes ?? held.get(extent) ?? (await read()));
     }
     return parts;
   }
@@ -306,13 +390,4 @@ export class Reconciler {
     if (!topic) return segmentBytes;
     return Math.max(pendingBytes, Math.min(segmentBytes, topicConfigNumber(topic.configs, "segment.bytes")));
   }
-}
-
-/** As many of the partitions as have `bytesMax` pending together, and one at least. */
-function fitting(partitions: readonly PartitionLog[], bytesMax: number): readonly PartitionLog[] {
-  let bytes = 0;
-  return partitions.filter(({ extents }, index) => {
-    bytes += extents.bytes;
-    return index === 0 || bytes <= bytesMax;
-  });
 }

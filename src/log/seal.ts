@@ -46,7 +46,9 @@ export function sealFlush(items: readonly PendingItem[], sessionId: string, flus
   // Not zeroed: every byte is written below. Not a Buffer either: its slice() is a view, which callers take for a copy.
   const body = new Uint8Array(Buffer.allocUnsafeSlow(bodyBytes).buffer);
   const sealer = new Sealer(body, sessionId, flush);
-  for (const [partition, appends] of byPartition) sealer.addExtent(partition, appends);
+  for (const [partition, appends] of inOrderOfPlaces([...byPartition], ([of]) => of)) {
+    sealer.addExtent(partition, appends);
+  }
   const footer = encodeWalFooter({
     extents: sealer.walExtents,
     producerBatches: sealer.walProducerBatches,
@@ -54,6 +56,22 @@ export function sealFlush(items: readonly PendingItem[], sessionId: string, flus
   });
   const parts = bodyBytes > 0 ? [body, footer] : [footer];
   return { flush, items, extents: sealer.extents, logStarts, parts, bodyBytes, footerBytes: footer.length };
+}
+
+/**
+ * Sorted as partitions lie in write-ahead objects, the same in each of them: what is wanted of neighbours is then in one
+ * piece.
+ */
+export function inOrderOfPlaces<T>(
+  list: readonly T[],
+  partitionOf: (item: T) => PartitionLog | undefined,
+): readonly T[] {
+  return list.toSorted((left, right) => {
+    const [one, other] = [partitionOf(left), partitionOf(right)];
+    if (!one || !other) return 0;
+    if (one.topicId === other.topicId) return one.partition - other.partition;
+    return one.topicId < other.topicId ? -1 : 1;
+  });
 }
 
 function walLogStart({ partition, offset }: PendingLogStart): WalLogStart {

@@ -1,7 +1,15 @@
 // When extents become segments or groups, and which segments become one: against the rules as a table.
 import { expect, it } from "vitest";
 import { PartitionLog } from "../../src/log/partition-log.ts";
-import { defaultReconcile, oldestExtents, planReconcile, segmentsToMerge } from "../../src/log/reconcile-plan.ts";
+import {
+  batchesOf,
+  defaultReconcile,
+  fitting,
+  oldestExtents,
+  planReconcile,
+  segmentBytesOf,
+  segmentsToMerge,
+} from "../../src/log/reconcile-plan.ts";
 import { ShardPlaces } from "../../src/log/shard-places.ts";
 import type { SegmentEntry } from "../../src/objects/checkpoint-lists.ts";
 import { extentsOf, noReads } from "./sample-extents.ts";
@@ -51,6 +59,27 @@ it("takes the oldest extents up to a size, and one in any case", () => {
   const extents = extentsOf([1, 2, 3]);
   const count = (bytesMax: number) => oldestExtents(extents, bytesMax).length;
   expect([count(1), count(10), count(29), count(30), count(59), count(60)]).toEqual([1, 1, 1, 2, 2, 3]);
+});
+
+it("takes as many partitions of a group as fit, those that are too large left out, and the first in any case", () => {
+  const logs = [50, 20, 60, 10, 30].map((bytes) => pending(bytes));
+  const fits = (bytesMax: number) => fitting(logs, bytesMax).length;
+  expect([fits(1), fits(69), fits(70), fits(1_000)]).toEqual([1, 1, 2, 5]);
+});
+
+it("works on neighbours that fit into memory together, and on one that does not by itself", () => {
+  const batches = (sizes: readonly number[]) =>
+    batchesOf(
+      sizes.map((bytes) => ({ bytes })),
+      100,
+    ).map((batch) => batch.map(({ bytes }) => bytes));
+  expect(batches([])).toEqual([]);
+  expect(batches([30, 70, 1, 99, 101, 5])).toEqual([[30, 70], [1, 99], [101], [5]]);
+});
+
+it("cuts smaller segments the more partitions are due, never below a quarter of a whole one", () => {
+  const mib = [1, 2, 3, 8, 9, 1_000].map((count) => segmentBytesOf(count, defaultReconcile) / (1024 * KIB));
+  expect(mib.map(Math.floor)).toEqual([64, 64, 42, 16, 16, 16]);
 });
 
 function segments(sizes: readonly number[]): SegmentEntry[] {

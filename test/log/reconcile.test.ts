@@ -10,6 +10,7 @@ import type { PartitionLog } from "../../src/log/partition-log.ts";
 import { ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { decodeSegment } from "../../src/objects/segment.ts";
 import { Compression } from "../../src/records/compression.ts";
+import { withCalls } from "./counted-calls.ts";
 import { batchOf, type LogProcess, LogWorld } from "./log-world.ts";
 
 const { signal } = new AbortController();
@@ -186,6 +187,38 @@ describe("a reconciled log", () => {
     expect(shardLogOf(next, "orders").claim.claim.prev).toEqual([]);
     await next.stop();
   });
+
+  it.each([
+    ["segments", { groupBytes: 0, heldBytes: 1e9 }, 1],
+    ["groups", { groupBytes: 1e9, heldBytes: 1e9 }, 1],
+    ["segments, a third of the partitions at a time,", { groupBytes: 0, heldBytes: 3_000, segmentBytes: 4_000 }, 3],
+  ])(
+    "takes each write-ahead object into %s by one GET for all partitions that are held together",
+    async (_what, reconcile, turns) => {
+      const world = new LogWorld();
+      const gets: string[] = [];
+      const { memoryStore } = world;
+      world.store = withCalls(memoryStore, (call, key, run) => {
+        if (call === "get" && key.includes("/wal/")) gets.push(key);
+        return run();
+      });
+      const process = await world.start(settingsWith({ pendingAgeMs: 20_000, mergedCountMin: 1_000, ...reconcile }));
+      const indexes = Array.from({ length: 12 }, (_, index) => index);
+      await process.createTopic("orders", indexes.length);
+      const flushes = 10;
+      for (let flush = 0; flush < flushes; flush++) {
+        const appendTo = (index: number) => process.partition("orders", index).append(batchOf([`${flush}`]));
+        await world.complete(Promise.all(indexes.map(appendTo)));
+      }
+      gets.length = 0;
+      await world.pass(60_000);
+      expect(indexes.every((index) => process.partition("orders", index).extents.all.length === 0)).toBe(true);
+      expect(new Set(gets).size).toBe(flushes);
+      expect(gets).toHaveLength(flushes * turns);
+      for (const index of indexes) expect(await process.values("orders", 0, index)).toHaveLength(flushes);
+      await process.stop();
+    },
+  );
 
   it("is written byte for byte as the format says, with the largest timestamp as its time of creation", async () => {
     const world = new LogWorld();

@@ -23,3 +23,24 @@ it.each([
     }
   },
 );
+
+it("lays partitions in one order, whatever the order of their appends, so that neighbours lie side by side", async () => {
+  const world = new LogWorld();
+  const process = await world.start();
+  await process.createTopic("orders", 12);
+  for (const order of [
+    [3, 11, 0, 7],
+    [7, 3, 0, 11],
+  ]) {
+    const appends = order.map((index) => process.partition("orders", index).append(batchOf([`v${index}`])));
+    await world.complete(Promise.all(appends));
+  }
+  const positions = [0, 3, 7, 11].map((index) =>
+    process.partition("orders", index).extents.all.map((at) => at.position),
+  );
+  expect(positions.map((of) => of.length)).toEqual([2, 2, 2, 2]);
+  for (const flush of [0, 1]) {
+    const inFlush = positions.map((of) => of[flush] ?? -1);
+    expect(inFlush).toEqual(inFlush.toSorted((left, right) => left - right));
+  }
+});
