@@ -1,5 +1,5 @@
 // Planted bugs: each is a patch to a production file, applied to a copy of the sources, and has to be found within the
-// number of seeds that its header states. A patch that no longer applies fails: the code moved, and so has the bug to.
+// number of long or brief schedules that its header states. A patch that no longer applies fails: the code moved, and so has the bug to.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Violation } from "./ledger.ts";
@@ -24,10 +24,12 @@ export interface Mutant {
   /** What is wrong, in one line. */
   readonly bug: string;
   readonly seedsMax: number;
+  /** Whether it is looked for in brief schedules. */
+  readonly isBrief: boolean;
 }
 
 interface Verdict {
-  readonly seed: number;
+  readonly seed: string;
   readonly violation: Violation | undefined;
 }
 
@@ -54,7 +56,7 @@ async function isFound(mutant: Mutant, { root, write }: MutantRunOptions): Promi
       write(`NOT FOUND ${name} in ${mutant.seedsMax} seeds: ${mutant.bug}`);
       return false;
     }
-    write(`found     ${name} seed ${String(seed).padStart(4)} of ${mutant.seedsMax}: ${violation.rule}`);
+    write(`found     ${name} seed ${seed.padStart(4)} of ${mutant.seedsMax}: ${violation.rule}`);
     return true;
   } catch (error) {
     write(`FAILED    ${name} ${error instanceof Error ? error.message : String(error)}`);
@@ -64,10 +66,11 @@ async function isFound(mutant: Mutant, { root, write }: MutantRunOptions): Promi
 
 async function run(root: string, mutant: Mutant): Promise<Verdict> {
   const tree = makeTree(root, [join(root, "test/sim/fewer-shards.patch"), mutant.patch]);
-  const last: { verdict: Verdict } = { verdict: { seed: 0, violation: undefined } };
+  const last: { verdict: Verdict } = { verdict: { seed: "", violation: undefined } };
   try {
-    await runWorker({ tree, first: 1, stride: 1, last: mutant.seedsMax, isUntilFound: true }, (report) => {
-      last.verdict = { seed: Number(report.seed), violation: report.violations[0] };
+    const longEvery = mutant.isBrief ? Number.MAX_SAFE_INTEGER : 1;
+    await runWorker({ tree, first: 1, stride: 1, last: mutant.seedsMax, longEvery, isUntilFound: true }, (report) => {
+      last.verdict = { seed: report.seed, violation: report.violations[0] };
     });
   } finally {
     removeTree(tree);
@@ -82,8 +85,14 @@ export function readMutants(root: string): Mutant[] {
   return names.sort().map((file) => {
     const patch = join(folder, file);
     const text = readFileSync(patch, "utf8");
-    const seeds = /^Found within: (\d+) seeds$/m.exec(text)?.[1];
+    const [, seeds, brief] = /^Found within: (\d+) (brief )?seeds$/m.exec(text) ?? [];
     if (seeds === undefined) throw new Error(`${patch} does not say within how many seeds it is found`);
-    return { name: file.slice(0, -".patch".length), patch, bug: text.split("\n", 1)[0] ?? "", seedsMax: Number(seeds) };
+    return {
+      name: file.slice(0, -".patch".length),
+      patch,
+      bug: text.split("\n", 1)[0] ?? "",
+      seedsMax: Number(seeds),
+      isBrief: brief !== undefined,
+    };
   });
 }

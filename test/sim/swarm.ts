@@ -274,7 +274,7 @@ function withFailedShards(swarm: Swarm, random: SimRandom): Swarm {
   if (!random.chance(FAILED_SHARDS_SHARE)) return swarm;
   const { broker, storeRates } = swarm;
   const failing = { ...storeRates.get, refused: random.between(0.05, 0.4) };
-  return {
+  const failed: Swarm = {
     ...swarm,
     broker: {
       ...broker,
@@ -284,6 +284,22 @@ function withFailedShards(swarm: Swarm, random: SimRandom): Swarm {
       checkpointIntervalMs: random.pick([500, 1_500]),
     },
     storeRates: { ...storeRates, get: failing },
+  };
+  return swarm.brokerCount > 1 && random.chance(SLOW_RETRIES_SHARE) ? withSlowRetries(failed) : failed;
+}
+
+/** Share of those clusters in which a shard may be given away while it is tried again. */
+const SLOW_RETRIES_SHARE = 0.4;
+
+/** By chance alone a retry that succeeds is over before its shard is wanted elsewhere. */
+function withSlowRetries(swarm: Swarm): Swarm {
+  const { broker, storeRates, cluster } = swarm;
+  return {
+    ...swarm,
+    broker: { ...broker, failedShardRetryMs: 400, readPatienceMs: 0 },
+    storeRates: { ...storeRates, get: { ...storeRates.get, refused: 0.15, late: 0.5 } },
+    lateMs: [500, 2_500],
+    cluster: { ...cluster, restartEveryMs: 2_500 },
   };
 }
 
