@@ -225,7 +225,7 @@ describeWithTools("etcd with faults", ["etcd"], () => {
   it("answers nothing wrongly while the server is frozen, and goes on when it wakes", async () => {
     const store = openStore(server.port);
     await store.txn(put("stopped/a", "1"), { signal });
-    server.program.signal("SIGSTOP");
+    await server.program.freeze();
     const failures = await Promise.all([
       failureOf(store.txn(putIfAbsent("stopped/b", "2"), { signal })),
       failureOf(store.get("stopped/a", { signal })),

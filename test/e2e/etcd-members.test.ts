@@ -100,7 +100,7 @@ describeWithTools("etcd with three members", ["etcd"], () => {
     const store = openStore([follower, leader]);
     const counter = new Counter(store, "stands-still");
     for (let index = 0; index < 20; index++) await counter.step();
-    follower.program.signal("SIGSTOP");
+    await follower.program.freeze();
     onTestFinished(() => follower.program.signal("SIGCONT"));
     for (let index = 0; index < 200; index++) await counter.step();
     // It was met, once: the adapter's deadline for a call is 2.5 s.
@@ -120,7 +120,7 @@ describeWithTools("etcd with three members", ["etcd"], () => {
     await watch.next();
     const start = performance.now();
     const ending = watch.next().catch((error: unknown) => error);
-    for (const server of [leader, other]) server.program.signal("SIGSTOP");
+    for (const server of [leader, other]) await server.program.freeze();
     onTestFinished(() => {
       for (const server of [leader, other]) server.program.signal("SIGCONT");
     });

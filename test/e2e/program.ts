@@ -1,6 +1,8 @@
 // Starts external programs for the end-to-end tests. Every one has an end: a time limit, a `stop`, or the test's own exit.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { eventually } from "./wait.ts";
 
 /** How a program that ran to its end ended. */
 export interface ProgramResult {
@@ -135,6 +137,17 @@ export class RunningProgram {
     this.signal("SIGKILL");
   }
 
+  /** Stops the program's process until SIGCONT, and waits until each of its threads stands: they may answer until then. */
+  async freeze(): Promise<void> {
+    this.signal("SIGSTOP");
+    const states = () =>
+      readdirSync(`/proc/${this.pid}/task`).map((thread) => stateOf(`/proc/${this.pid}/task/${thread}/stat`));
+    await eventually(
+      () => states().every((state) => state === "T"),
+      () => `${this.name} stands still: ${states().join("")}`,
+    );
+  }
+
   /** The command and the ends of its output, for the message of a failed test. */
   describe(): string {
     return `command: ${this.name}\nstdout: ${this.#stdout.slice(-3000)}\nstderr: ${this.#stderr.slice(-3000)}`;
@@ -175,4 +188,9 @@ export async function runProgram(
   const result = await running.waitForEnd(options.timeoutMs ?? 60_000);
   if (result.exitCode !== 0) throw new Error(`ended with ${result.exitCode}\n${running.describe()}`);
   return result;
+}
+
+/** State of a thread as the kernel names it; it stands behind the name, which may hold anything. */
+function stateOf(statFile: string): string | undefined {
+  return readFileSync(statFile, "utf8").split(") ").at(-1)?.[0];
 }
