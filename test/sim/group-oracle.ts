@@ -21,6 +21,8 @@ export class GroupOracle {
   readonly #ledger: Ledger;
   /** Every committed offset of a group's partition, in order. */
   readonly #offsets = new Map<string, number[]>();
+  /** Offsets whose commits nobody answered, by group's partition. */
+  readonly #unanswered = new Map<string, Set<number>>();
   readonly #groups = new Map<string, CommittedGroup[]>();
   /** Which member a partition was given to, by group, generation and partition. */
   readonly #given = new Map<string, string>();
@@ -50,7 +52,8 @@ export class GroupOracle {
     const reader = new Reader(value);
     const { offset } = decodeOffsetCommitValue(reader, reader.int16());
     const history = this.#offsets.get(name) ?? [];
-    this.#ledger.check("I19 a committed group offset never goes back", offset >= (history.at(-1) ?? 0), () => {
+    const isForward = offset >= (history.at(-1) ?? 0) || this.#unanswered.get(name)?.has(offset) === true;
+    this.#ledger.check("I19 a committed group offset never goes back", isForward, () => {
       return `${name} went from ${history.at(-1)} to ${offset}`;
     });
     history.push(offset);
@@ -90,6 +93,15 @@ export class GroupOracle {
     this.#ledger.check("I19 a coordinator answers what is committed", possible.includes(offset), () => {
       return `${name}: ${offset} was answered, committed were ${possible.join(", ") || "none"}`;
     });
+  }
+
+  /**
+   * An OffsetCommit was given up. A coordinator that was frozen may find it behind the one that its member sent after it
+   * by another connection, as Kafka's may.
+   */
+  noteUnanswered(at: { groupId: string; topic: string; partition: number }, offset: number): void {
+    const name = offsetName(at.groupId, at.topic, at.partition);
+    this.#unanswered.set(name, (this.#unanswered.get(name) ?? new Set()).add(offset));
   }
 
   /** An OffsetCommit that was sent at `mark` was acknowledged. */

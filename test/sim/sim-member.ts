@@ -236,7 +236,10 @@ export class GroupMember {
       topics: [createOffsetCommitRequestTopic({ name: topic, partitions })],
     });
     const response = await orUndefined(client.request({ ...clientApis.offsetCommit, version: 8 }, request));
-    if (!response) return true;
+    if (!response) {
+      for (const { partition, offset } of committed) groups.noteUnanswered({ groupId, topic, partition }, offset);
+      return true;
+    }
     let isMember = true;
     for (const row of response.topics.flatMap((answered) => answered.partitions)) {
       this.#note("commit", row.errorCode);
