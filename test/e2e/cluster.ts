@@ -13,6 +13,9 @@ import { type S3Keys, S3Server, s3Access } from "./s3-server.ts";
 import { createTopic } from "./target-broker.ts";
 import { eventually } from "./wait.ts";
 
+/** Longer than brokers pause between two hand-overs: after it nothing moves any more. */
+const SETTLED_MS = 3_000;
+
 /** What a test chooses of a cluster. */
 export interface ClusterOptions {
   readonly brokerCount: number;
@@ -172,14 +175,23 @@ export class Cluster {
     }
   }
 
-  /** Creates a topic and waits until every broker leads some of its partitions. */
+  /** Creates a topic and waits until every broker leads some of its partitions, and none has moved for a while. */
   async createTopic(topic: string, partitionCount: number): Promise<void> {
     await createTopic(this.bootstrap, topic, partitionCount);
-    const isSpread = async () => {
+    let before = "";
+    let sinceMs = Date.now();
+    const isSettled = async () => {
       const leaders = await this.leaders(topic);
-      return this.brokers.every((_, id) => leaders.filter((leader) => leader === id).length >= partitionCount / 10);
+      if (JSON.stringify(leaders) !== before) {
+        before = JSON.stringify(leaders);
+        sinceMs = Date.now();
+      }
+      const isSpread = this.brokers.every(
+        (_, id) => leaders.filter((leader) => leader === id).length >= partitionCount / 10,
+      );
+      return isSpread && Date.now() - sinceMs >= SETTLED_MS;
     };
-    await eventually(isSpread, () => `partitions of ${topic} at every broker`);
+    await eventually(isSettled, () => `partitions of ${topic} settled at every broker: ${before}`);
   }
 
   /** The leader of each partition, by what some broker says; none while nobody answers. */
