@@ -72,8 +72,10 @@ export class ReadTurns {
     const { signal } = new AbortController();
     while (this.#waiting.size > 0) {
       await waitForRoom(this.#budget, signal);
+      // Below nothing where it was taken again in between.
       const roomBytes = this.#budget.bytesMax - this.#budget.taken;
-      for (const [connection, end] of [...this.#waiting].slice(0, Math.ceil(roomBytes / READ_BYTES))) {
+      const count = Math.max(0, Math.ceil(roomBytes / READ_BYTES));
+      for (const [connection, end] of [...this.#waiting].slice(0, count)) {
         this.#turn.add(connection);
         end();
       }

@@ -1,5 +1,6 @@
-// The only place that spells the key of an object, and that reads one. Refuses what would make a key ambiguous: an empty or dotted part of
-// the prefix, a session id that is not 24 hex digits, a number below 1, a topic's name or id that Kafka would not give.
+// The only place that spells the key of an object, and that reads one. Refuses what would make a key ambiguous: an
+// empty or dotted part of the prefix, a session id that is not 24 hex digits, a number below 1, a topic's name or id
+// that Kafka would not give.
 import { invariant } from "../invariant.ts";
 import type { Offset, TopicId } from "../topic-partition.ts";
 
