@@ -4,8 +4,8 @@
 import type { ByteBudget } from "../host/byte-budget.ts";
 import type { Clock } from "../host/clock.ts";
 
-/** What one read may bring. */
-const READ_BYTES = 128 * 1024;
+/** What one read may make the broker hold: its chunk of 128 KiB, and room for a frame of up to three times that. */
+const READ_BYTES = 512 * 1024;
 /** How long those whose turn it is are waited for: their clients may have nothing to send. */
 const TURN_MS = 2;
 
