@@ -35,6 +35,12 @@ export class DroppedObjects {
     this.#note();
   }
 
+  /** As {@link add}, of a segment and its index. */
+  addSegment({ key, indexKey }: { readonly key: string; readonly indexKey: string }): void {
+    this.add(key);
+    this.add(indexKey);
+  }
+
   /** Forgets a key: the store has confirmed that no object stands there. One that is not in the list is passed over. */
   confirmed(key: string): void {
     if (this.#keys.delete(key)) this.#note();

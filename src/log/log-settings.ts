@@ -84,6 +84,7 @@ export const embeddedLogSettings: LogSettings = {
   // A reader may hold on to what it found for as long as a slow client takes; a look is one range of the claims.
   removal: { graceMs: 600_000, lookEveryMs: 60_000, sweepEveryMs: 3_600_000, objectsPerSecond: 1_000 },
   producerIdExpirationMs: 86_400_000,
-  reconcile: defaultReconcile,
+  // Nothing is paid for a file.
+  reconcile: { ...defaultReconcile, smallPutsPerSecond: 0 },
   retentionIntervalMs: 300_000,
 };

@@ -29,6 +29,16 @@ export interface ReconcileSettings {
    * object holds a little of many partitions: the more of them are reconciled at a time, the fewer GETs it takes.
    */
   readonly heldBytes: number;
+  /**
+   * PUTs a second, on average, of objects that are made because something is old and not because it is much; 0 is without
+   * limit. What is old waits for them, so that the price does not grow with the number of partitions.
+   */
+  readonly smallPutsPerSecond: number;
+  /**
+   * With more pending extents than this nothing waits for its size, its age or its PUTs. Each is known in memory, by about
+   * 200 bytes, and a flush has one of every partition that took part in it.
+   */
+  readonly pendingExtentsMax: number;
 }
 
 /** The sizes of the design: a PUT is paid for 4 MiB at least, and an object that has to be kept for reading is not small. */
@@ -41,12 +51,19 @@ export const defaultReconcile: ReconcileSettings = {
   mergedCountMin: 8,
   bytesPerSecond: 64 * MIB,
   heldBytes: 128 * MIB,
+  // With four write-ahead objects a second and a checkpoint every five seconds a broker stays below 5 PUT/s.
+  smallPutsPerSecond: 0.75,
+  pendingExtentsMax: 1_250_000,
 };
 
-/** Partitions of one shard whose time has come. */
+/** What could be reconciled of one shard now. */
 export interface ReconcilePlan {
-  readonly alone: readonly PartitionLog[];
-  readonly grouped: readonly PartitionLog[];
+  /** So much is pending of these that nothing is to be waited for. */
+  readonly large: readonly PartitionLog[];
+  /** Less is pending of these, for so long that they go along when something is made of any of them. */
+  readonly small: readonly PartitionLog[];
+  /** Whether one of the small ones is old enough for that. */
+  readonly isSmallDue: boolean;
 }
 
 /** A segment or a group that is to be made. */
@@ -54,6 +71,8 @@ export interface Piece {
   readonly shardLog: ShardLog;
   readonly partitions: readonly PartitionLog[];
   readonly isGroup: boolean;
+  /** Whether it is made for its age: then its PUTs are paid for out of those of small objects. */
+  readonly isSmall: boolean;
   /** What it would take of what is pending. */
   readonly bytes: number;
   /** What it takes at most, as more may have come by then. */
@@ -62,26 +81,25 @@ export interface Piece {
   readonly isMore: boolean;
 }
 
-/** Which partitions of a shard are to be reconciled now. */
+/** Which partitions of a shard could be reconciled now. */
 export function planReconcile(
   partitions: Iterable<PartitionLog>,
   nowMs: number,
   settings: ReconcileSettings,
 ): ReconcilePlan {
-  const alone: PartitionLog[] = [];
-  const grouped: PartitionLog[] = [];
-  let isGroupDue = false;
+  const large: PartitionLog[] = [];
+  const small: PartitionLog[] = [];
+  let isSmallDue = false;
   for (const partition of partitions) {
     const { bytes } = partition.extents;
     if (bytes === 0) continue;
     const ageMs = nowMs - partition.pendingSinceMs;
-    const isDue = ageMs > settings.pendingAgeMs;
-    if (bytes >= settings.pendingBytes || (isDue && bytes >= settings.groupBytes)) alone.push(partition);
-    // One object for those who would be due soon costs no more than one for the first of them.
-    else if (bytes < settings.groupBytes && ageMs > settings.pendingAgeMs / 2) grouped.push(partition);
-    isGroupDue ||= isDue && bytes < settings.groupBytes;
+    if (bytes >= settings.pendingBytes) large.push(partition);
+    // What would be due before long costs no GET by now: it lies in the same write-ahead objects.
+    else if (ageMs > settings.pendingAgeMs / 2) small.push(partition);
+    isSmallDue ||= bytes < settings.pendingBytes && ageMs > settings.pendingAgeMs;
   }
-  return { alone, grouped: isGroupDue ? grouped : [] };
+  return { large, small, isSmallDue };
 }
 
 /** The oldest extents, up to `bytesMax` together and one at least. */

@@ -5,9 +5,9 @@ import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { ObjectKeys, SegmentName } from "../objects/object-keys.ts";
 import type { EncodedSegment } from "../objects/segment.ts";
 import { encodeWalFooter, type WalExtent } from "../objects/wal-object.ts";
-import type { LeaderEpoch, TopicId } from "../topic-partition.ts";
+import { iterateBatches } from "../records/record-batch.ts";
+import type { LeaderEpoch, Offset, TimestampMs, TopicId } from "../topic-partition.ts";
 import { crc32c } from "../wire/crc32c.ts";
-import type { Extent } from "./extents.ts";
 
 /** The list entry of a segment under one of its names. */
 export function segmentEntry(
@@ -20,11 +20,15 @@ export function segmentEntry(
   return { baseOffset, endOffset, bytes, maxTimestampMs, key: objectKeys.segment(name), form };
 }
 
-/** What one partition puts into a group: extents, ascending and dense, and their bytes. */
+/** What one partition puts into a group: whole batches, ascending and dense, one at least. */
 export interface GroupMember {
   readonly topicId: TopicId;
   readonly partition: number;
-  readonly extents: readonly Extent[];
+  readonly baseOffset: Offset;
+  /** First offset after the batches. */
+  readonly endOffset: Offset;
+  /** Largest record timestamp, -1 when no record has one. */
+  readonly maxTimestampMs: TimestampMs;
   readonly parts: readonly Uint8Array[];
 }
 
@@ -34,24 +38,19 @@ export interface EncodedGroup {
   readonly entries: readonly SegmentEntry[];
 }
 
-/** A group of `members`, one at least, each with one extent at least. */
+/** A group of `members`, one at least. */
 export function encodeGroup(key: string, shardEpoch: LeaderEpoch, members: readonly GroupMember[]): EncodedGroup {
   const walExtents: WalExtent[] = [];
   const entries: SegmentEntry[] = [];
   const body: Uint8Array[] = [];
   let position = 0;
-  for (const { topicId, partition, extents, parts } of members) {
-    const [first, last] = [extents[0], extents.at(-1)];
-    invariant(first && last, `${topicId}-${partition} has nothing to put into ${key}`);
+  for (const { topicId, partition, baseOffset, endOffset, maxTimestampMs, parts } of members) {
     let [checksum, length] = [0, 0];
     for (const part of parts) {
       checksum = crc32c(part, checksum);
       length += part.length;
       body.push(part);
     }
-    const maxTimestampMs = Math.max(...extents.map((extent) => extent.maxTimestampMs));
-    const { baseOffset, firstTimestampMs } = first;
-    const { endOffset, lastTimestampMs } = last;
     walExtents.push({
       topicId,
       partition,
@@ -60,8 +59,7 @@ export function encodeGroup(key: string, shardEpoch: LeaderEpoch, members: reado
       offsetCount: endOffset - baseOffset,
       position,
       length,
-      firstTimestampMs,
-      lastTimestampMs,
+      ...endTimestamps(parts),
       maxTimestampMs,
       crc32c: checksum,
     });
@@ -71,4 +69,12 @@ export function encodeGroup(key: string, shardEpoch: LeaderEpoch, members: reado
   }
   const footer = encodeWalFooter({ extents: walExtents, producerBatches: [], logStarts: [] });
   return { object: [...body, footer], entries };
+}
+
+/** Largest record timestamps of the first and of the last batch. */
+function endTimestamps(parts: readonly Uint8Array[]): Pick<WalExtent, "firstTimestampMs" | "lastTimestampMs"> {
+  const [first] = iterateBatches(parts[0] ?? new Uint8Array());
+  const last = [...iterateBatches(parts.at(-1) ?? new Uint8Array())].at(-1);
+  invariant(first && last, "a group has a member without a batch");
+  return { firstTimestampMs: first.maxTimestamp, lastTimestampMs: last.maxTimestamp };
 }

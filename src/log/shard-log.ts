@@ -2,6 +2,7 @@
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import type { StoredClaim } from "../cluster/shard-claim.ts";
 import { KafkaError } from "../kafka-error.ts";
+import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import { partitionKey, type TopicId } from "../topic-partition.ts";
 import type { DroppedObjects } from "./dropped-objects.ts";
 import type { FlushNumbers } from "./flush-numbers.ts";
@@ -124,6 +125,13 @@ export class ShardLog {
     this.partitions.set(key, made);
     this.#membershipVersion++;
     return made;
+  }
+
+  /** Drops segments that were put and that no list will ever name. */
+  dropUnlisted(segments: readonly SegmentEntry[]): void {
+    for (const { key, form } of segments) {
+      if (form.type === "segment") this.dropped.addSegment({ key, indexKey: form.indexKey });
+    }
   }
 
   /** Forgets a partition whose topic is proven gone: its objects are dropped. */

@@ -39,8 +39,7 @@ export class ShardPlaces {
   removeSegments(segments: readonly SegmentEntry[]): void {
     for (const { key, form } of segments) {
       if (form.type === "segment") {
-        this.dropped.add(key);
-        this.dropped.add(form.indexKey);
+        this.dropped.addSegment({ key, indexKey: form.indexKey });
         continue;
       }
       const parts = this.#groupParts.get(key) ?? 0;

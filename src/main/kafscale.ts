@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // The one binary: `serve` runs a broker, `recover` settles a restored backup, `verify` compares the bucket with what is
-// referred to. What it cannot read or does not know ends
-// with a line and exit code 1 or 2.
+// referred to. What it cannot read or does not know ends with a line and exit code 1 or 2.
 import { Command } from "@commander-js/extra-typings";
 import { embeddedBrokerSettings } from "../broker/broker-settings.ts";
 import { recover } from "./recover.ts";
@@ -20,7 +19,8 @@ Examples:
 Each flag has a variable; the flag wins.
   KAFSCALE_BROKER_ADDR  KAFSCALE_METRICS_ADDR  KAFSCALE_BROKER_HOST  KAFSCALE_BROKER_PORT  KAFSCALE_BROKER_ID
   KAFSCALE_DATA_DIR  KAFSCALE_USE_MEMORY_S3  KAFSCALE_AUTO_CREATE_TOPICS  KAFSCALE_AUTO_CREATE_PARTITIONS
-  KAFSCALE_CONTROL_HOST  KAFSCALE_LOG_LEVEL  POD_NAME (its ordinal is the broker id)
+  KAFSCALE_CONTROL_HOST  KAFSCALE_LOG_LEVEL  KAFSCALE_RECONCILE_AGE_SECONDS
+  POD_NAME (its ordinal is the broker id)
 Records in a bucket instead, with metadata in etcd or, for one broker, in --data-dir:
   KAFSCALE_S3_BUCKET  KAFSCALE_S3_REGION  KAFSCALE_S3_ENDPOINT  KAFSCALE_S3_PATH_STYLE  KAFSCALE_S3_KMS_ARN
   KAFSCALE_S3_ACCESS_KEY  KAFSCALE_S3_SECRET_KEY  KAFSCALE_S3_SESSION_TOKEN  KAFSCALE_S3_CREDENTIALS_DIR

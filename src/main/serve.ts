@@ -11,6 +11,7 @@ import { createPinoLog } from "../host/pino-log.ts";
 import { PrometheusMetrics } from "../host/prometheus-metrics.ts";
 import { objectStoreColdReads } from "../log/cold-reads.ts";
 import { embeddedLogSettings, type LogSettings } from "../log/log-settings.ts";
+import { defaultReconcile } from "../log/reconcile-plan.ts";
 import { type Adapters, openAdapters } from "./adapters.ts";
 import { exampleText } from "./examples.ts";
 import type { ServeSettings } from "./settings-from-env.ts";
@@ -50,12 +51,14 @@ const BUCKET_READ_CACHE_BYTES = 256 * 1024 * 1024;
 const BUCKET_PUT_BURST_SECONDS = 10;
 
 /** The log on embedded stores, or on a bucket, where each put has a price. */
-function logSettings({ s3 }: ServeSettings): LogSettings {
-  if (s3 === undefined) return embeddedLogSettings;
+function logSettings({ s3, reconcileAgeMs: pendingAgeMs }: ServeSettings): LogSettings {
+  const embedded = { ...embeddedLogSettings, reconcile: { ...embeddedLogSettings.reconcile, pendingAgeMs } };
+  if (s3 === undefined) return embedded;
   const putBudget = { perSecond: s3.putsPerSecond, burst: s3.putsPerSecond * BUCKET_PUT_BURST_SECONDS };
   return {
-    ...embeddedLogSettings,
+    ...embedded,
     putBudget,
+    reconcile: { ...defaultReconcile, pendingAgeMs },
     checkpointFlushes: BUCKET_CHECKPOINT_FLUSHES,
     coldReads: objectStoreColdReads,
     readCacheBytes: BUCKET_READ_CACHE_BYTES,

@@ -38,6 +38,8 @@ export interface ServeSettings extends StoreSettings {
   readonly isAutoCreateEnabled: boolean;
   /** Partitions of a topic that is created without a count, 1 to 1,000. */
   readonly autoCreatePartitionCount: number;
+  /** Records of which a partition has little stay in write-ahead objects for so long; 1 second to 1 day. */
+  readonly reconcileAgeMs: number;
   readonly logLevel: LogLevel;
   /** Names of KAFSCALE_* variables that are set and that this build does not read: worth a warning. */
   readonly unreadVariables: readonly string[];
@@ -84,6 +86,9 @@ const clusterName = v.pipe(
   v.regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,63}$/, "it has to be 1 to 63 of A-Z, a-z, 0-9, dot, underscore and hyphen"),
 );
 const folder = v.pipe(v.string(), v.minLength(1, "it has to name a folder"));
+
+/** Older than this, a WAL object is worth its reading for the little that is in it (docs/adr/0010, 0021). */
+const RECONCILE_AGE_SECONDS_DEFAULT = 600;
 
 const noSyncFlush =
   "there is no mode that acknowledges before the commit: an acknowledged record is in an object that a committed " +
@@ -194,6 +199,8 @@ export function readServeSettings(flags: ServeFlags, environment: Environment = 
     isAutoCreateEnabled: reading.read(flag, "KAFSCALE_AUTO_CREATE_TOPICS", "autoCreateTopics") ?? true,
     autoCreatePartitionCount:
       reading.read(wholeNumber(1, 1_000), "KAFSCALE_AUTO_CREATE_PARTITIONS", "autoCreatePartitions") ?? 1,
+    reconcileAgeMs:
+      1_000 * (reading.read(wholeNumber(1, 86_400), "KAFSCALE_RECONCILE_AGE_SECONDS") ?? RECONCILE_AGE_SECONDS_DEFAULT),
     logLevel: reading.read(level, "KAFSCALE_LOG_LEVEL", "logLevel") ?? "warn",
     unreadVariables: reading.unread(),
   };

@@ -34,25 +34,23 @@ function pending(bytes: number, sinceMs = 0): PartitionLog {
   return log;
 }
 
-function planned(logs: readonly PartitionLog[], nowMs: number): [number[], number[]] {
-  const { alone, grouped } = planReconcile(logs, nowMs, defaultReconcile);
-  return [alone.map((log) => logs.indexOf(log)), grouped.map((log) => logs.indexOf(log))];
+function planned(logs: readonly PartitionLog[], nowMs: number): [number[], number[], boolean] {
+  const { large, small, isSmallDue } = planReconcile(logs, nowMs, defaultReconcile);
+  return [large.map((log) => logs.indexOf(log)), small.map((log) => logs.indexOf(log)), isSmallDue];
 }
 
-it("reconciles 4 MiB at once, and anything after ten minutes: alone from 256 KiB on, else in a group", () => {
-  const logs = [0, 100, 256 * KIB - 1, 256 * KIB, 4096 * KIB - 1, 4096 * KIB].map((bytes) => pending(bytes));
-  expect(planned(logs, 0)).toEqual([[5], []]);
-  expect(planned(logs, 10 * MINUTE_MS)).toEqual([[5], []]);
-  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([
-    [3, 4, 5],
-    [1, 2],
-  ]);
+it("reconciles 4 MiB at once, and anything after ten minutes", () => {
+  const logs = [0, 100, 256 * KIB, 4096 * KIB - 1, 4096 * KIB].map((bytes) => pending(bytes));
+  expect(planned(logs, 0)).toEqual([[4], [], false]);
+  expect(planned(logs, 10 * MINUTE_MS)).toEqual([[4], [1, 2, 3], false]);
+  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([[4], [1, 2, 3], true]);
 });
 
-it("takes into a group what would be due before long, and makes none for that alone", () => {
+it("takes along what would be due before long", () => {
   const logs = [pending(100), pending(100, 4 * MINUTE_MS), pending(100, 6 * MINUTE_MS)];
-  expect(planned(logs, 9 * MINUTE_MS)).toEqual([[], []]);
-  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([[], [0, 1]]);
+  expect(planned(logs, 9 * MINUTE_MS + 1)).toEqual([[], [0, 1], false]);
+  expect(planned(logs, 10 * MINUTE_MS + 1)).toEqual([[], [0, 1], true]);
+  expect(planned(logs, Number.POSITIVE_INFINITY)).toEqual([[], [0, 1, 2], true]);
 });
 
 it("takes the oldest extents up to a size, and one in any case", () => {

@@ -442,6 +442,28 @@ describe("reconciling", () => {
     await process.stop();
   });
 
+  it("merges the parts of groups that can be read although a neighbour in the shard cannot", async () => {
+    const world = new LogWorld();
+    const process = await world.start(settingsWith({ groupBytes: 1_000_000, mergedCountMin: 2 }));
+    const [bad, good] = neighboursIn((await process.createTopic("orders", 200)).topicId);
+    const bad0 = process.partition("orders", bad);
+    await process.append("orders", ["lost"], {}, bad);
+    await world.until(() => bad0.stored.segments.all.length === 1);
+    const [part] = bad0.stored.segments.all;
+    await world.memoryStore.delete([part?.key ?? ""], { signal });
+    await process.append("orders", ["a"], {}, good);
+    await world.until(() => process.partition("orders", good).stored.segments.all.length === 1);
+    await process.append("orders", ["lost too"], {}, bad);
+    await process.append("orders", ["b", "c"], {}, good);
+    await world.pass(60_000);
+    const [segment, ...others] = process.partition("orders", good).stored.segments.all;
+    expect([segment?.form.type, segment?.endOffset, others]).toEqual(["group", 3, []]);
+    expect(bad0.stored.segments.all).toHaveLength(2);
+    expect(await process.values("orders", 0, good)).toEqual(["0:a", "1:b", "2:c"]);
+    expect(process.bugs).toEqual([]);
+    await process.stop();
+  });
+
   it.each([".kfs", ".index"])("serves nothing of a damaged %s object, and everything else", async (ending) => {
     const { world, process } = await pendingWorld(() => {});
     await process.createTopic("others");

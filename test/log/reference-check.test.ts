@@ -35,7 +35,9 @@ const extent = {
   maxTimestampMs: 1002,
   tailBytes: null,
 };
-const member = { topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, extents: [extent], parts: [batch] };
+const { baseOffset, endOffset, maxTimestampMs } = extent;
+const identity = { topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0 };
+const member = { ...identity, baseOffset, endOffset, maxTimestampMs, parts: [batch] };
 const parted = new Uint8Array(Buffer.concat(encodeGroup("g", 1, [member]).object));
 const parts: Reference = { type: "parts", key: "g", parts: [extent], of: "orders-0" };
 

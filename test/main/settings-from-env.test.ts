@@ -26,6 +26,7 @@ describe("settings of serve", () => {
       clusterName: "kafscale",
       isAutoCreateEnabled: true,
       autoCreatePartitionCount: 1,
+      reconcileAgeMs: 600_000,
       logLevel: "warn",
       unreadVariables: [],
     });
@@ -43,6 +44,7 @@ describe("settings of serve", () => {
         KAFSCALE_CONTROL_HOST: "broker-7.internal",
         KAFSCALE_AUTO_CREATE_TOPICS: "false",
         KAFSCALE_AUTO_CREATE_PARTITIONS: "12",
+        KAFSCALE_RECONCILE_AGE_SECONDS: "30",
         KAFSCALE_LOG_LEVEL: "DEBUG",
         KAFSCALE_DATA_DIR: "/var/lib/kafscale",
         KAFSCALE_PRODUCE_SYNC_FLUSH: "true",
@@ -60,6 +62,7 @@ describe("settings of serve", () => {
       clusterName: "kafscale",
       isAutoCreateEnabled: false,
       autoCreatePartitionCount: 12,
+      reconcileAgeMs: 30_000,
       logLevel: "debug",
       unreadVariables: [],
     });
@@ -111,6 +114,7 @@ describe("settings of serve", () => {
     ["KAFSCALE_BROKER_HOST", "a b", "it has to be a host name or an address"],
     ["KAFSCALE_AUTO_CREATE_TOPICS", "yes", "it has to be true or false"],
     ["KAFSCALE_AUTO_CREATE_PARTITIONS", "1001", "it has to be a whole number from 1 to 1000"],
+    ["KAFSCALE_RECONCILE_AGE_SECONDS", "0", "it has to be a whole number from 1 to 86400"],
     ["KAFSCALE_LOG_LEVEL", "loud", "it has to be one of debug, info, warn, error"],
   ])("refuses %s=%s by name", (variable, text, reason) => {
     expect(refusal({ [variable]: text })).toBe(`SettingsError: ${variable} is "${text}": ${reason}`);

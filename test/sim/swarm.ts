@@ -168,6 +168,8 @@ function withReconciling(swarm: Swarm, random: SimRandom): Swarm {
     mergedCountMin: random.pick([2, 3, 8]),
     bytesPerSecond: random.pick([0, 0, 50_000]),
     heldBytes: random.pick([1, 5_000, 1_000_000]),
+    smallPutsPerSecond: random.pick([0, 0, 2, 20]),
+    pendingExtentsMax: random.pick([20, 100, 1_000_000]),
   };
   const retention: Record<string, string> = {};
   if (random.chance(0.3)) retention["retention.bytes"] = String(random.pick([0, 3_000, 30_000]));
