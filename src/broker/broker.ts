@@ -116,6 +116,11 @@ export class Broker {
     return this.#brokerLog?.isSettled ?? false;
   }
 
+  /** What its stores fail at now, a clause each; nothing where all answer. */
+  get outages(): readonly string[] {
+    return this.#brokerLog?.outages.reasons() ?? [];
+  }
+
   /** The partition logs, for tools and tests of this process. */
   get brokerLog(): BrokerLog {
     if (!this.#brokerLog) throw new Error("the broker has not started");

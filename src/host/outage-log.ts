@@ -13,21 +13,40 @@ export interface OutageLogParts {
   readonly over: string;
 }
 
+/** Nobody has tried for so long: what was waited for is not needed any more, and whether it would answer is not known. */
+const UNTRIED_MS = 180_000;
+
 /** Tells the outages of one store. */
 export class OutageLog {
   readonly #parts: OutageLogParts;
   /** Monotonic time of the first failure since the last answer. */
   #sinceMs: number | undefined;
   #failureCount = 0;
+  #lastFailureMs = 0;
+  #lastError = "";
 
   constructor(parts: OutageLogParts) {
     this.#parts = parts;
+  }
+
+  /** For how long calls have failed with none answered in between; 0 without an outage, and when nobody tries any more. */
+  get failingForMs(): number {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const isOver = this.#sinceMs === undefined || nowMs - this.#lastFailureMs > UNTRIED_MS;
+    return isOver ? 0 : nowMs - (this.#sinceMs ?? nowMs);
+  }
+
+  /** What the last failed call said, in one line. */
+  get lastError(): string {
+    return this.#lastError;
   }
 
   /** A call failed, and is tried again. The error is told in one line: where it was thrown says nothing of the outage. */
   failed(error: unknown, fields: LogFields = {}): void {
     const { log, clock, began } = this.#parts;
     this.#failureCount++;
+    this.#lastError = String(error);
+    this.#lastFailureMs = clock.monotonicMs();
     if (this.#sinceMs !== undefined) {
       log.debug(began, { ...fields, error });
       return;

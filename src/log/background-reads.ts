@@ -33,6 +33,13 @@ interface Run {
   readonly stretches: Stretch[];
 }
 
+/** What {@link BackgroundReads.gather} brought. */
+export interface Gathered {
+  /** Views of what was read, for who copies them soon. */
+  readonly found: ReadonlyMap<Stretch, Uint8Array>;
+  readonly isAnswering: boolean;
+}
+
 /** Reads in the background. For one caller, who awaits each before the next. */
 export class BackgroundReads {
   readonly #parts: BackgroundReadComponents;
@@ -59,25 +66,23 @@ export class BackgroundReads {
    * The batches of many stretches, by as few GETs as where they lie allows. What cannot be read or is damaged is left out,
    * and so is the rest when the store does not answer.
    */
-  async gather(stretches: readonly Stretch[], signal: AbortSignal): Promise<ReadonlyMap<Stretch, Uint8Array>> {
-    const gathered = new Map<Stretch, Uint8Array>();
+  async gather(stretches: readonly Stretch[], signal: AbortSignal): Promise<Gathered> {
+    const found = new Map<Stretch, Uint8Array>();
     for (const run of runsOf(stretches)) {
       try {
         const bytes = await this.#get(run, signal);
-        const wantedBytes = run.stretches.reduce((sum, { length }) => sum + length, 0);
         for (const stretch of run.stretches) {
           const start = stretch.position - run.position;
           const own = bytes.subarray(start, start + stretch.length);
-          // A copy where the view would keep in memory what nobody wants.
-          if (isStretch(stretch, own)) gathered.set(stretch, wantedBytes < run.length ? own.slice() : own);
+          if (isStretch(stretch, own)) found.set(stretch, own);
         }
       } catch (error) {
         signal.throwIfAborted();
         if (brokenInvariant(error)) throw error;
-        if (!(error instanceof ObjectStoreError) || error.kind !== "not-found") break;
+        if (!(error instanceof ObjectStoreError) || error.kind !== "not-found") return { found, isAnswering: false };
       }
     }
-    return gathered;
+    return { found, isAnswering: true };
   }
 
   /**

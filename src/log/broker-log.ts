@@ -1,6 +1,7 @@
 // The log of a broker across its sessions: registers, claims, recovers, serves, and when a session dies does all of that
 // again. Nothing outlives a session but immutable objects in the store.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
+import { outageLogOf } from "../cluster/attempts.ts";
 import type { ClusterComponents } from "../cluster/cluster-components.ts";
 import { endWhenFenced, type ImageFeed } from "../cluster/image-feed.ts";
 import type { Peers } from "../cluster/peers.ts";
@@ -20,8 +21,10 @@ import type { PartitionLog } from "./partition-log.ts";
 import { type ReconcileCounters, reconcileCounters } from "./reconcile.ts";
 import { readTopicFacts } from "./recovery.ts";
 import { Remover } from "./remover.ts";
+import { ReplacedError } from "./replaced-error.ts";
 import { SessionLog } from "./session-log.ts";
 import { ShardKeeper } from "./shard-keeper.ts";
+import { StoreOutages } from "./store-outages.ts";
 import { probeStore, type StoreProbe } from "./store-probe.ts";
 import type { StoreReach } from "./store-reach.ts";
 import { WalReader } from "./wal-reader.ts";
@@ -66,17 +69,6 @@ interface SessionLife {
   readonly hasLostStore: boolean;
 }
 
-/** Another process has registered under this one's broker id. The message is one line for the operator. */
-export class ReplacedError extends Error {
-  override readonly name = "ReplacedError";
-
-  constructor(own: Registration, rival: Registration) {
-    super(
-      `broker ${own.brokerId} at ${own.host}:${own.port} was replaced by another process with this broker id at ${rival.host}:${rival.port}: give each broker its own KAFSCALE_BROKER_ID`,
-    );
-  }
-}
-
 /** A broker's log. `start` resolves when the first session serves; `run` lives until the signal aborts. */
 export class BrokerLog {
   readonly #parts: BrokerLogComponents;
@@ -84,6 +76,8 @@ export class BrokerLog {
   readonly #walWriter: WalWriter;
   readonly #walReader: WalReader;
   readonly #remover: Remover;
+  /** What its stores fail at now. */
+  readonly outages: StoreOutages;
   readonly #flushMetrics: FlushMetrics;
   readonly #reconcileCounters: ReconcileCounters;
   /** The present session's log once it serves; null before, and between sessions. */
@@ -103,6 +97,13 @@ export class BrokerLog {
     this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings, cutOff });
     this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
     this.#remover = new Remover({ store, clock, random, log, metrics, settings });
+    this.outages = new StoreOutages({
+      metadata: outageLogOf(cluster),
+      puts: this.#walWriter.outages,
+      reads: this.#walReader.outages,
+      removals: this.#remover.outages,
+    });
+    this.outages.register(metrics);
     this.#flushMetrics = registerFlushMetrics(metrics);
     this.#reconcileCounters = reconcileCounters(metrics);
     metrics.gauge("kafscale_sessions", "Sessions this process has registered.", () => this.#sessionCount);

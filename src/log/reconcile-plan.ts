@@ -36,7 +36,7 @@ export interface ReconcileSettings {
   readonly smallPutsPerSecond: number;
   /**
    * With more pending extents than this nothing waits for its size, its age or its PUTs. Each is known in memory, by about
-   * 200 bytes, and a flush has one of every partition that took part in it.
+   * 400 bytes, and a flush has one of every partition that took part in it.
    */
   readonly pendingExtentsMax: number;
 }
@@ -53,7 +53,7 @@ export const defaultReconcile: ReconcileSettings = {
   heldBytes: 128 * MIB,
   // With four write-ahead objects a second and a checkpoint every five seconds a broker stays below 5 PUT/s.
   smallPutsPerSecond: 0.75,
-  pendingExtentsMax: 1_250_000,
+  pendingExtentsMax: 1_000_000,
 };
 
 /** What could be reconciled of one shard now. */

@@ -12,6 +12,7 @@ import type { ObjectKeys, SegmentName } from "../objects/object-keys.ts";
 import { encodeSegment } from "../objects/segment.ts";
 import { BackgroundReads } from "./background-reads.ts";
 import type { Extent } from "./extents.ts";
+import { type GatheredExtents, gatherExtents, type WantedExtents } from "./gathered-extents.ts";
 import type { LogSettings } from "./log-settings.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import {
@@ -30,7 +31,6 @@ import { inOrderOfPlaces } from "./seal.ts";
 import { SegmentMerger } from "./segment-merger.ts";
 import type { ShardLog } from "./shard-log.ts";
 import { SmallPuts } from "./small-puts.ts";
-import type { Stretch } from "./stretch.ts";
 import type { WalReader } from "./wal-reader.ts";
 import type { WalWriter } from "./wal-writer.ts";
 
@@ -73,8 +73,8 @@ export function reconcileCounters(metrics: Metrics): ReconcileCounters {
   };
 }
 
-/** Pending extents that were read ahead, checked. */
-type HeldExtents = ReadonlyMap<Extent, Uint8Array>;
+/** What is reconciled together. */
+type Lot = ReadonlyMap<PartitionLog, GatheredExtents>;
 
 /** A shard whose claim names more earlier terms is reconciled at once. */
 const PREV_TERMS_MAX = 16;
@@ -132,13 +132,13 @@ export class Reconciler {
     const madeBefore = counters.segments.value;
     const pieces = this.#duePieces(isSmallPaid);
     for (const batch of batchesOf(pieces, this.#settings.heldBytes)) {
-      const held = await this.#gather(batch, signal);
+      const lot = await this.#gather(batch, signal);
       for (const piece of batch) {
         const { partitions, shardLog } = piece;
         if (!this.#targets.isServed(shardLog)) continue;
         const putBefore = this.#puts.count;
         await this.#targets.attempt(partitions, signal, () =>
-          piece.isGroup ? this.#makeGroup(piece, held, signal) : this.#makeSegment(piece, held, signal),
+          piece.isGroup ? this.#makeGroup(piece, lot, signal) : this.#makeSegment(piece, lot, signal),
         );
         if (piece.isSmall) this.#smallPuts.spend(clock.monotonicMs(), this.#puts.count - putBefore);
       }
@@ -198,36 +198,33 @@ export class Reconciler {
     return planned.map(({ shardLog, isUrgent, plan }) => ({ shardLog, plan, isSmallTaken: isUrgent || isDue }));
   }
 
-  /** The bytes of what a batch is made of, as far as the tail does not hold them and they could be read. */
-  async #gather(batch: readonly Piece[], signal: AbortSignal): Promise<HeldExtents> {
-    const byStretch = new Map<Stretch, Extent>();
-    for (const piece of batch) {
-      for (const { extents } of piece.partitions) {
-        for (const extent of piece.isGroup ? extents.all : oldestExtents(extents.all, piece.bytesMax)) {
-          if (!extent.tailBytes) byStretch.set(this.#parts.walReader.stretchOf(extent), extent);
-        }
-      }
-    }
-    const held = new Map<Extent, Uint8Array>();
-    for (const [stretch, bytes] of await this.#reads.gather([...byStretch.keys()], signal)) {
-      const extent = byStretch.get(stretch);
-      if (extent) held.set(extent, bytes);
-    }
-    return held;
+  /** What a batch is made of, and its bytes as far as they could be read. */
+  #gather(batch: readonly Piece[], signal: AbortSignal): Promise<Lot> {
+    const { clock, walReader } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const wanted = batch.flatMap(({ partitions, isGroup, bytesMax }) =>
+      partitions.map((partition): WantedExtents => {
+        const { all } = partition.extents;
+        const extents = isGroup ? all.slice() : oldestExtents(all, bytesMax);
+        return { partition, extents, restSinceMs: extents.length === all.length ? nowMs : partition.pendingSinceMs };
+      }),
+    );
+    const stretchOf = (extent: Extent) => walReader.stretchOf(extent);
+    return gatherExtents({ clock, reads: this.#reads, stretchOf }, wanted, signal);
   }
 
-  /** A segment of the oldest that is pending. */
-  async #makeSegment({ shardLog, partitions, bytesMax }: Piece, held: HeldExtents, signal: AbortSignal): Promise<void> {
+  /** A segment of the oldest that was pending. */
+  async #makeSegment({ shardLog, partitions }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
     const [partition] = partitions;
-    if (!partition || !this.#targets.isListed({ shardLog, partition })) return;
-    const at = { shardLog, partition };
+    const gathered = partition && lot.get(partition);
+    if (!gathered || !this.#targets.isListed({ shardLog, partition })) return;
     const name = this.#targets.nameOf(partition);
-    const extents = oldestExtents(partition.extents.all, bytesMax);
-    const [first] = extents;
+    const pending = gathered.stillPending();
+    const [first] = pending.extents;
     if (!name || !first) return;
-    const isAll = extents.length === partition.extents.all.length;
-    const sinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
-    const parts = await this.#bytesOf(at, { extents, held }, signal);
+    const at = { shardLog, partition };
+    const parts = await this.#bytesOf(at, pending, signal);
+    const { restSinceMs: sinceMs } = gathered.wanted;
     await this.#installSegment(at, { name: { ...name, baseOffset: first.baseOffset }, parts, sinceMs }, signal);
   }
 
@@ -255,32 +252,33 @@ export class Reconciler {
   }
 
   /** One object for what is left of partitions that have too little for one of their own. */
-  async #makeGroup({ shardLog, partitions }: Piece, held: HeldExtents, signal: AbortSignal): Promise<void> {
-    const { clock, counters } = this.#parts;
-    const sinceMs = clock.monotonicMs();
-    const read: PartitionLog[] = [];
+  async #makeGroup({ shardLog, partitions }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
+    const { counters } = this.#parts;
+    const read: GatheredExtents[] = [];
     const members: GroupMember[] = [];
     for (const partition of partitions) {
       // Who cannot be read waits by himself: the others must not keep their objects for ever because of him.
       await this.#targets.attempt([partition], signal, async () => {
-        const extents = partition.extents.all.slice();
-        const [first, last] = [extents[0], extents.at(-1)];
-        // The log start may have passed all of it while those before were read.
-        if (!first || !last) return;
-        const parts = await this.#bytesOf({ shardLog, partition }, { extents, held }, signal);
+        const gathered = lot.get(partition);
+        const pending = gathered?.stillPending();
+        const [first, last] = [pending?.extents[0], pending?.extents.at(-1)];
+        // The log start may have passed all of it while it was read.
+        if (!gathered || !pending || !first || !last) return;
+        const parts = await this.#bytesOf({ shardLog, partition }, pending, signal);
         const { topicId, partition: index } = partition;
-        const maxTimestampMs = Math.max(...extents.map((extent) => extent.maxTimestampMs));
         const { baseOffset } = first;
-        members.push({ topicId, partition: index, baseOffset, endOffset: last.endOffset, maxTimestampMs, parts });
-        read.push(partition);
+        const { endOffset } = last;
+        const maxTimestampMs = pending.extents.reduce((max, extent) => Math.max(max, extent.maxTimestampMs), -1);
+        members.push({ topicId, partition: index, baseOffset, endOffset, maxTimestampMs, parts });
+        read.push(gathered);
       });
     }
     if (members.length === 0) return;
     const { key, entries } = await this.#puts.group(shardLog, members, signal);
     if (!this.#targets.isServed(shardLog)) return;
-    const listed = read.filter((partition, index) => {
+    const listed = read.filter(({ wanted: { partition, restSinceMs } }, index) => {
       const entry = entries[index];
-      return entry && this.#targets.isListed({ shardLog, partition }) && partition.installSegment(entry, sinceMs);
+      return entry && this.#targets.isListed({ shardLog, partition }) && partition.installSegment(entry, restSinceMs);
     });
     if (listed.length > 0) counters.groups.value++;
     else shardLog.dropped.add(key);
@@ -289,14 +287,14 @@ export class Reconciler {
 
   async #bytesOf(
     at: ReconcileTarget,
-    { extents, held }: { readonly extents: readonly Extent[]; readonly held: HeldExtents },
+    { bytes, unread }: { readonly bytes: Uint8Array; readonly unread: readonly Extent[] },
     signal: AbortSignal,
   ): Promise<Uint8Array[]> {
     const { walReader } = this.#parts;
-    const parts: Uint8Array[] = [];
-    for (const extent of extents) {
+    const parts = bytes.length > 0 ? [bytes] : [];
+    for (const extent of unread) {
       const read = () => this.#targets.input(at, extent, this.#reads.stretch(walReader.stretchOf(extent), signal));
-      parts.push(extent.tailBytes ?? held.get(extent) ?? (await read()));
+      parts.push(extent.tailBytes ?? (await read()));
     }
     return parts;
   }

@@ -43,12 +43,13 @@ const BACKOFF_MS_MAX = 60_000;
 export class Remover {
   readonly #parts: RemoverComponents;
   readonly #removed: Readonly<Record<RemovedKind, Counter>>;
-  readonly #outages: OutageLog;
+  /** Told of what fails. */
+  readonly outages: OutageLog;
 
   constructor(components: RemoverComponents) {
     this.#parts = components;
     const { log, clock } = components;
-    this.#outages = new OutageLog({ log, clock, began: "removal failed, trying again", over: "removals go on" });
+    this.outages = new OutageLog({ log, clock, began: "removal failed, trying again", over: "removals go on" });
     const counter = (kind: RemovedKind) =>
       components.metrics.counter("kafscale_objects_removed_total", "Objects removed that nobody needed.", { kind });
     this.#removed = { wal: counter("wal"), checkpoint: counter("checkpoint"), segment: counter("segment") };
@@ -97,12 +98,12 @@ export class Remover {
     for (let backoffMs = BACKOFF_MS_FIRST; ; backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX)) {
       try {
         const answer = await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, call);
-        this.#outages.answered();
+        this.outages.answered();
         return answer;
       } catch (error) {
         signal.throwIfAborted();
         if (brokenInvariant(error)) throw error;
-        this.#outages.failed(error, { what });
+        this.outages.failed(error, { what });
       }
       await sleep(clock, backoffMs * (0.5 + random.uniform()), signal);
     }

@@ -54,12 +54,13 @@ export class WalReader implements StoredReads {
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
   readonly #corrupt: Counter;
   readonly #dangling: Counter;
-  readonly #outages: OutageLog;
+  /** Told of what fails. */
+  readonly outages: OutageLog;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
     const { store, clock, log, metrics, settings } = components;
-    this.#outages = new OutageLog({ log, clock, began: "read failed, trying again", over: "reads are answered again" });
+    this.outages = new OutageLog({ log, clock, began: "read failed, trying again", over: "reads are answered again" });
     const { coldReads, storeAttemptTimeoutMs: attemptTimeoutMs, readCacheBytes: cacheBytes } = settings;
     // Bounds the bytes that reads under way may bring, however many ask at the same time.
     const budget = new ByteBudget(settings.readsInFlightBytes);
@@ -218,7 +219,7 @@ export class WalReader implements StoredReads {
     for (;;) {
       try {
         const answer = await withDeadline(clock, settings.storeAttemptTimeoutMs, what, signal, read);
-        this.#outages.answered();
+        this.outages.answered();
         return answer;
       } catch (error) {
         signal.throwIfAborted();
@@ -226,7 +227,7 @@ export class WalReader implements StoredReads {
         // Refused rights are no damage: who watches the store ends the session, and another broker takes over.
         if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
         if (brokenInvariant(error) || clock.monotonicMs() - startedMs >= settings.readPatienceMs) throw error;
-        this.#outages.failed(error, { what });
+        this.outages.failed(error, { what });
         await sleep(clock, RETRY_PAUSE_MS, signal);
       }
     }

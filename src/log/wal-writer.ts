@@ -24,7 +24,7 @@ export interface WalWriterComponents {
 }
 
 /** Longest pause between two attempts, in milliseconds. */
-const BACKOFF_MS_MAX = 2_000;
+const BACKOFF_MS_MAX = 1_000;
 /** Longest pause before the second attempt; doubles from there. */
 const BACKOFF_MS_FIRST = 50;
 
@@ -34,12 +34,13 @@ const BACKGROUND_BYTES_PER_MS = 1024;
 /** Puts objects of this broker's sessions. */
 export class WalWriter {
   readonly #parts: WalWriterComponents;
-  readonly #outages: OutageLog;
+  /** Told of what fails. */
+  readonly outages: OutageLog;
 
   constructor(components: WalWriterComponents) {
     this.#parts = components;
     const { log, clock } = components;
-    this.#outages = new OutageLog({ log, clock, began: "put failed", over: "puts are answered again" });
+    this.outages = new OutageLog({ log, clock, began: "put failed", over: "puts are answered again" });
   }
 
   /** Puts the WAL object of a sealed flush. Rejects as {@link putObject} does. */
@@ -79,13 +80,13 @@ export class WalWriter {
     for (let attempt = 1; ; attempt++) {
       try {
         const isOurs = await this.#attempt(key, parts, options);
-        this.#outages.answered();
+        this.outages.answered();
         return isOurs;
       } catch (error) {
         if (brokenInvariant(error)) throw error;
         signal.throwIfAborted();
         const leftMs = settings.putTimeoutMs - (clock.monotonicMs() - startedMs);
-        this.#outages.failed(error, { key, attempt, leftMs: Math.round(leftMs) });
+        this.outages.failed(error, { key, attempt, leftMs: Math.round(leftMs) });
         if (leftMs <= 0) throw error;
         const backoffMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** (attempt - 1)) * (0.5 + random.uniform());
         await sleep(clock, Math.min(backoffMs, leftMs), signal);

@@ -112,7 +112,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 function reasonNotReady(broker: Broker | undefined, signal: AbortSignal): string | undefined {
   if (signal.aborted) return "the broker stops";
   if (broker === undefined) return "the broker starts";
-  return broker.isReady ? undefined : "the broker has no session: it registers a new one";
+  if (broker.isReady) return undefined;
+  return ["the broker has no session, or does not serve all of its shards yet", ...broker.outages].join("; ");
 }
 
 /** Runs a broker between opened and closed parts, until `signal` aborts or it cannot go on. */

@@ -28,3 +28,21 @@ it("warns once without a stack, says the rest quietly, and tells when and after 
     ["warn", "a call failed", { error: "Error: again" }],
   ]);
 });
+
+it("tells for how long calls have failed, until one is answered or nobody tries any more", async () => {
+  const clock = new SimClock({ seed: "outage" });
+  const outages = new OutageLog({ log: silentLog, clock, began: "a call failed", over: "calls are answered again" });
+  expect(outages.failingForMs).toBe(0);
+  outages.failed(new Error("no leader"));
+  await clock.advance(1_000);
+  outages.failed(new Error("no quorum"));
+  await clock.advance(500);
+  expect([outages.failingForMs, outages.lastError]).toEqual([1_500, "Error: no quorum"]);
+  outages.answered();
+  expect(outages.failingForMs).toBe(0);
+  outages.failed(new Error("no leader"));
+  await clock.advance(180_000);
+  expect(outages.failingForMs).toBe(180_000);
+  await clock.advance(1);
+  expect(outages.failingForMs).toBe(0);
+});

@@ -18,6 +18,7 @@ import { FolderObjectStore } from "../../src/object-store/folder.ts";
 import { iterateBatches } from "../../src/records/record-batch.ts";
 import { iterateRecords } from "../../src/records/record-iterator.ts";
 import { MemoryTransport } from "../kafka/memory-transport.ts";
+import { turn } from "./socket-world.ts";
 
 const fixtures = join(import.meta.dirname, "fixtures");
 const { signal } = longLivedController();
@@ -65,6 +66,8 @@ async function contentOf(topicId: string): Promise<{ values: string[]; groupKeys
     { signal },
   );
   try {
+    // A slow machine begins to serve before every shard is loaded.
+    while (!broker.isReady) await turn();
     const values: string[] = [];
     const log = broker.brokerLog.partition(topicId, 0);
     for (const bytes of await log.read(log.logStart, { maxBytes: 1 << 20, atLeastOneBatch: true, signal })) {

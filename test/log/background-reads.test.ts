@@ -18,7 +18,7 @@ async function worldOf(keys: readonly string[], fateOf?: (nth: number, key: stri
   const store = new SlowStore(clock, fateOf);
   for (const key of keys) await store.put(key, [content], { ifAbsent: true, signal });
   const reads = new BackgroundReads({ store, clock, attemptTimeoutMs: 10_000, bytesPerSecond: 0 });
-  const gather = (stretches: readonly Stretch[]) => clock.complete(reads.gather(stretches, signal));
+  const gather = async (stretches: readonly Stretch[]) => (await clock.complete(reads.gather(stretches, signal))).found;
   const asked = () => store.ranges.map(({ key, start, length }) => [key, start / KIB, length / KIB]);
   return { store, gather, asked };
 }
@@ -66,12 +66,6 @@ it("gives each stretch its own bytes, whatever else is read", () =>
     ),
     { numRuns: 10 },
   ));
-
-it("keeps in memory no byte that lay between what was wanted", async () => {
-  const { gather } = await worldOf(["a"]);
-  const given = await gather([stretchOf("a", 0, 1), stretchOf("a", 200, 1)]);
-  expect([...given.values()].map(({ buffer }) => buffer.byteLength)).toEqual([KIB, KIB]);
-});
 
 it("leaves out what is damaged and what is gone, and reads the rest", async () => {
   const { gather } = await worldOf(["a", "c"]);

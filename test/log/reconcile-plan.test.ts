@@ -1,6 +1,6 @@
 // When extents become segments or groups, and which segments become one: against the rules as a table.
 import { expect, it } from "vitest";
-import { PartitionLog } from "../../src/log/partition-log.ts";
+import type { PartitionLog } from "../../src/log/partition-log.ts";
 import {
   batchesOf,
   defaultReconcile,
@@ -10,28 +10,16 @@ import {
   segmentBytesOf,
   segmentsToMerge,
 } from "../../src/log/reconcile-plan.ts";
-import { ShardPlaces } from "../../src/log/shard-places.ts";
 import type { SegmentEntry } from "../../src/objects/checkpoint-lists.ts";
-import { extentsOf, noReads } from "./sample-extents.ts";
+import { extentsOf, logOf } from "./sample-extents.ts";
 
 const KIB = 1024;
 const MINUTE_MS = 60_000;
 
 /** A partition in which `bytes` have been pending since the moment 0. */
 function pending(bytes: number, sinceMs = 0): PartitionLog {
-  const term = {
-    leaderEpoch: 1,
-    requireWritable: () => {},
-    requireReadable: () => {},
-    enqueue: () => {},
-    reads: noReads,
-    places: new ShardPlaces(() => {}),
-    monotonicMs: () => sinceMs,
-  };
-  const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, isInternal: false }, term);
   const extents = bytes === 0 ? [] : extentsOf([1]).map((extent) => ({ ...extent, length: bytes }));
-  log.restore(0, { extents }, extents.length);
-  return log;
+  return logOf(extents, { sinceMs });
 }
 
 function planned(logs: readonly PartitionLog[], nowMs: number): [number[], number[], boolean] {

@@ -1,5 +1,7 @@
-// Extents for tests: dense, one flush each.
+// Extents for tests: dense, one flush each; and logs of nothing but them.
 import type { Extent } from "../../src/log/extents.ts";
+import { PartitionLog } from "../../src/log/partition-log.ts";
+import { ShardPlaces } from "../../src/log/shard-places.ts";
 import type { StoredReads } from "../../src/log/stretch.ts";
 
 const refused = () => {
@@ -36,4 +38,20 @@ export function extentsOf(counts: readonly number[], sessionId = "s"): Extent[] 
       tailBytes: null,
     };
   });
+}
+
+/** The log of a partition in which `extents` have been pending since `sinceMs`. */
+export function logOf(extents: readonly Extent[], { sinceMs = 0, partition = 0 } = {}): PartitionLog {
+  const term = {
+    leaderEpoch: 1,
+    requireWritable: () => {},
+    requireReadable: () => {},
+    enqueue: () => {},
+    reads: noReads,
+    places: new ShardPlaces(() => {}),
+    monotonicMs: () => sinceMs,
+  };
+  const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition, isInternal: false }, term);
+  log.restore(0, { extents: [...extents] }, extents.at(-1)?.endOffset ?? 0);
+  return log;
 }
