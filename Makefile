@@ -10,7 +10,7 @@ KILLS ?= 3
 
 # Programs of node_modules, without the start-up time of npx.
 BIN := node_modules/.bin
-BENCHES := codecs records broker start latency quiet partitions throughput cold-reader recovery
+BENCHES := codecs records broker start latency end-to-end partitions throughput cold-reader recovery
 BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) tsconfig.json tsconfig.build.json package-lock.json
 
 .PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
