@@ -140,7 +140,8 @@ export class Reconciler {
         await this.#targets.attempt(partitions, signal, () =>
           piece.isGroup ? this.#makeGroup(piece, lot, signal) : this.#makeSegment(piece, lot, signal),
         );
-        if (piece.isSmall) this.#smallPuts.spend(clock.monotonicMs(), this.#puts.count - putBefore);
+        // What is urgent has no price, or a broker that was overrun for an hour would be closed to all else for a day.
+        if (piece.isSmall && isSmallPaid) this.#smallPuts.spend(clock.monotonicMs(), this.#puts.count - putBefore);
       }
     }
     return counters.segments.value > madeBefore && pieces.some(({ isMore }) => isMore);

@@ -20,7 +20,7 @@ export class SmallPuts {
     return nowMs >= this.#openAtMs;
   }
 
-  /** Notes PUTs that were made, also while the gate was closed. */
+  /** Notes PUTs that were made because the gate had been open. */
   spend(nowMs: number, count: number): void {
     if (this.#perSecond === 0) return;
     this.#openAtMs = Math.max(nowMs, this.#openAtMs) + (count * 1000) / this.#perSecond;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { SmallPuts } from "../../src/log/small-puts.ts";
 
-it("is closed until what was spent is paid for, also what was spent while it was closed", () => {
+it("is closed until what was spent is paid for, all of one lot", () => {
   const puts = new SmallPuts(2);
   expect(puts.isOpen(0)).toBe(true);
   puts.spend(1_000, 10);
