@@ -10,7 +10,7 @@ KILLS ?= 3
 
 # Programs of node_modules, without the start-up time of npx.
 BIN := node_modules/.bin
-BENCHES := codecs records broker start latency partitions throughput cold-reader recovery
+BENCHES := codecs records broker start latency partitions throughput cold-reader recovery idle
 BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) scripts/build.ts tsconfig.json package-lock.json
 
 .PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
@@ -68,7 +68,7 @@ sim: deps ## Simulate SEEDS=200 schedules from FIRST=1 on in JOBS=2 processes, t
 fuzz: deps ## Throw damaged bytes at every decoder for FUZZ_SECONDS=60 seconds (needs Node and npm)
 	@FUZZ_SECONDS='$(FUZZ_SECONDS)' $(BIN)/tsx test/fuzz/run.ts
 
-bench: build ## Print figures as ratios and counts of one run, 25 minutes, or of BENCHES='codecs start' (needs Node and npm; skips by name what lacks make tools)
+bench: build ## Print figures as ratios and counts of one run, 28 minutes, or of BENCHES='codecs start' (needs Node and npm; skips by name what lacks make tools)
 	@for bench in $(BENCHES); do $(BIN)/tsx bench/$$bench.ts || exit 1; done
 
 tools: deps ## Put the programs of the end-to-end tests into .tools/ (needs Maven, a JDK 17, Python 3.9, Go 1.26, apt-get)

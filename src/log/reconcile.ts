@@ -116,7 +116,9 @@ export class Reconciler {
       await sleep(this.#parts.clock, this.#settings.intervalMs, signal);
       let isMore = true;
       while (isMore) isMore = await this.#reconcilePending(signal);
-      for (const shardLog of this.#parts.shards()) await this.#mergeSegments(shardLog, signal);
+      for (const shardLog of this.#parts.shards()) {
+        if (shardLog.partitions.size > 0) await this.#mergeSegments(shardLog, signal);
+      }
     }
   }
 
@@ -143,7 +145,8 @@ export class Reconciler {
     const groups: Piece[] = [];
     const alone: { readonly shardLog: ShardLog; readonly partition: PartitionLog }[] = [];
     for (const shardLog of this.#parts.shards()) {
-      if (!this.#isServed(shardLog)) continue;
+      // Most shards of an idle broker have nothing, and are looked at every few seconds.
+      if (shardLog.partitions.size === 0 || !this.#isServed(shardLog)) continue;
       const plan = this.#planOf(shardLog);
       for (const partition of plan.alone) alone.push({ shardLog, partition });
       const partitions = fitting(plan.grouped, this.#settings.segmentBytes);
