@@ -10,8 +10,8 @@ KILLS ?= 3
 
 # Programs of node_modules, without the start-up time of npx.
 BIN := node_modules/.bin
-BENCHES := codecs records broker start latency end-to-end partitions throughput cold-reader recovery
-BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) tsconfig.json tsconfig.build.json package-lock.json
+BENCHES := codecs records broker start latency end-to-end partitions throughput cold-reader recovery idle
+BUILD_INPUTS := $(shell find src generated/kafka generated/proto -name '*.ts' 2>/dev/null) scripts/build.ts tsconfig.json package-lock.json
 
 .PHONY: help demo build generate schemas proto check-generated lint format tidy test sim fuzz bench tools \
 	test-e2e test-e2e-debug scenarios campaign ci clean deps
@@ -24,7 +24,7 @@ help: ## Print this list (needs nothing)
 demo: build ## Start one broker at 127.0.0.1:39092 on an in-memory store and print commands to try (needs Node and npm)
 	@exec node dist/src/main/kafscale.js serve --kafka-addr 127.0.0.1:39092 --metrics-addr 127.0.0.1:39093 --log-level error --examples
 
-build: deps dist/src/main/kafscale.js ## Compile src into dist, if something changed (needs Node and npm)
+build: deps dist/src/main/kafscale.js ## Bundle src into dist, if something changed (needs Node and npm)
 
 dist/src/main/kafscale.js: $(BUILD_INPUTS)
 	@npm run --silent build

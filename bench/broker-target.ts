@@ -2,24 +2,16 @@
 // of the batch and answers. Its one argument says which; its parent asks for its memory and
 // the time it used of the processor.
 import { createServer } from "node:net";
-
-/** A module as `make build` made it: what is measured is what runs, not what a loader makes of the sources. */
-async function built<T>(path: string): Promise<T> {
-  const module: unknown = await import(new URL(`../dist/src/${path}.js`, import.meta.url).href);
-  return module as T;
-}
-
-const { Broker } = await built<typeof import("../src/broker/broker.ts")>("broker/broker");
-const { embeddedBrokerSettings } =
-  await built<typeof import("../src/broker/broker-settings.ts")>("broker/broker-settings");
-const { silentLog } = await built<typeof import("../src/host/log.ts")>("host/log");
-const { UnexportedMetrics } = await built<typeof import("../src/host/metrics.ts")>("host/metrics");
-const { SystemClock } = await built<typeof import("../src/host/system-clock.ts")>("host/system-clock");
-const { SystemRandom } = await built<typeof import("../src/host/system-random.ts")>("host/system-random");
-const { TcpTransport } = await built<typeof import("../src/host/tcp-transport.ts")>("host/tcp-transport");
-const { MemoryKeyValueStore } = await built<typeof import("../src/kv/memory.ts")>("kv/memory");
-const { MemoryObjectStore } = await built<typeof import("../src/object-store/memory.ts")>("object-store/memory");
-const { crc32c } = await built<typeof import("../src/wire/crc32c.ts")>("wire/crc32c");
+import { Broker } from "../src/broker/broker.ts";
+import { embeddedBrokerSettings } from "../src/broker/broker-settings.ts";
+import { silentLog } from "../src/host/log.ts";
+import { UnexportedMetrics } from "../src/host/metrics.ts";
+import { SystemClock } from "../src/host/system-clock.ts";
+import { SystemRandom } from "../src/host/system-random.ts";
+import { TcpTransport } from "../src/host/tcp-transport.ts";
+import { MemoryKeyValueStore } from "../src/kv/memory.ts";
+import { MemoryObjectStore } from "../src/object-store/memory.ts";
+import { crc32c } from "../src/wire/crc32c.ts";
 
 /** Bytes of a batch before what its CRC covers, and where the CRC stands. */
 const CRC_POSITION = 17;

@@ -14,6 +14,8 @@ const SHARDS_MAX = 30;
 const DEAD_SESSIONS_MAX = 16;
 /** Half of what a request may carry, keys and compares left aside. */
 const VALUE_BYTES_MAX = 128 * 1024;
+/** Transactions sent at the same time: they have no shard in common. */
+const TXNS_AT_ONCE = 4;
 
 /** A session whose key is gone, and what it left. */
 export interface DeadSession {
@@ -75,11 +77,18 @@ export async function writeClaims(
   const written: StoredClaim[] = [];
   const lost: number[] = [];
   const encoded = planned.map((plan) => ({ ...plan, value: encodeClaim(plan.claim) }));
-  for (const batch of batches(encoded)) await writeBatch(session, batch, { written, lost, receiver, signal });
+  const waiting = batches(encoded);
+  // Whoever fails ends the loop of all: `for` closes what they share.
+  const lane = async () => {
+    for (const batch of waiting) await writeBatch(session, batch, { written, lost, receiver, signal });
+  };
+  const lanes = Array.from({ length: TXNS_AT_ONCE }, lane);
+  await Promise.allSettled(lanes);
+  await Promise.all(lanes);
   return { written, lost };
 }
 
-function* batches(planned: readonly EncodedClaim[]): Iterable<EncodedClaim[]> {
+function* batches(planned: readonly EncodedClaim[]): Generator<EncodedClaim[], void> {
   let batch: EncodedClaim[] = [];
   let dead = new Set<SessionId>();
   let valueBytes = 0;

@@ -1,8 +1,9 @@
-// Finds out early that a neighbour is dead: each broker calls the next few by id, and one whose port refuses twice loses
-// its session, so that its shards are free before its lease is. A call without answer proves nothing and ends nothing;
+// Finds out early that a neighbour is dead: each broker keeps a connection to the next few by id and calls them when it
+// ends, and one whose port refuses twice loses its session, so that its shards are free before its lease is. A connection
+// that ends and a call without answer prove nothing and end nothing;
 // nobody is fenced twice, nor at an address where its process was never reached. The metadata store is not touched by it
 // until there is somebody to fence.
-import { sleep } from "../host/clock.ts";
+import { Bell } from "../host/bell.ts";
 import { TaskGroup } from "../host/tasks.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import type { LiveSession, MetadataImage } from "./image.ts";
@@ -13,8 +14,12 @@ import type { SessionId } from "./session-id.ts";
 
 /** Neighbours that a broker watches: as many as may die at once without a gap. */
 const WATCHED_COUNT = 3;
-/** Time between two calls of a healthy peer. */
+/** Time between two calls of a peer that is well, while the connection to it lasts: they keep it from being idle. */
+const QUIET_PACE_MS = 10_000;
+/** Time between two calls of any other one, at least. */
 const PROBE_PACE_MS = 1000;
+/** Time between a call that failed and the next one, where the last one was answered. */
+const RETRY_MS = 50;
 /** Time between the refusal that raises a suspicion and the one that confirms it. */
 const SECOND_PROBE_MS = 200;
 
@@ -38,7 +43,7 @@ export const unprobed: PeerState = { isReached: false, refusedAtMs: undefined, i
 export interface PeerVerdict {
   readonly state: PeerState;
   readonly isDead: boolean;
-  /** Until the next call. */
+  /** Until the next call, which comes sooner when a connection over which the last one was answered ends. */
   readonly pauseMs: number;
 }
 
@@ -46,10 +51,10 @@ export interface PeerVerdict {
 export function judge(state: PeerState, outcome: ProbeOutcome, nowMs: number): PeerVerdict {
   if (outcome === "answered") {
     const well = { isReached: true, refusedAtMs: undefined, isWell: true };
-    return { state: well, isDead: false, pauseMs: PROBE_PACE_MS };
+    return { state: well, isDead: false, pauseMs: QUIET_PACE_MS };
   }
-  // A connection that broke is often the first sign of a death: the next call comes soon.
-  const pauseMs = state.isWell ? SECOND_PROBE_MS : PROBE_PACE_MS;
+  // A connection that broke is often the first sign of a death, met while the port still takes calls: the next comes soon.
+  const pauseMs = state.isWell ? RETRY_MS : PROBE_PACE_MS;
   if (outcome !== "refused" || !state.isReached) {
     return { state: { ...state, refusedAtMs: undefined, isWell: false }, isDead: false, pauseMs };
   }
@@ -120,6 +125,7 @@ export class PeerWatch {
   async #watch(session: LiveSession, signal: AbortSignal): Promise<void> {
     const { cluster, brokerId, feed } = this.#parts;
     const { sessionId } = session;
+    const pause = new ProbePause(this.#parts, session);
     let state = unprobed;
     for (;;) {
       const outcome = await this.#probe(session, signal);
@@ -131,7 +137,7 @@ export class PeerWatch {
       const verdict = judge(state, outcome, cluster.clock.monotonicMs());
       state = verdict.state;
       if (verdict.isDead) break;
-      await sleep(cluster.clock, verdict.pauseMs, signal);
+      await pause.wait(verdict, signal);
     }
     cluster.log.warn("a peer refuses connections and is fenced", { broker: session.brokerId, session: sessionId });
     await fenceSession(cluster, session, signal);
@@ -145,6 +151,39 @@ export class PeerWatch {
       if (error instanceof PeerError) return error.kind;
       throw error;
     }
+  }
+}
+
+/** The time between two calls of one peer. */
+class ProbePause {
+  readonly #parts: PeerWatchParts;
+  readonly #session: LiveSession;
+  readonly #bell: Bell;
+  #lastCutShortMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: PeerWatchParts, session: LiveSession) {
+    this.#parts = parts;
+    this.#session = session;
+    this.#bell = new Bell(parts.cluster.clock);
+  }
+
+  async wait({ state, pauseMs }: PeerVerdict, signal: AbortSignal): Promise<void> {
+    const { peers, cluster } = this.#parts;
+    const { clock } = cluster;
+    // Something between the brokers may end each connection at once: then calls keep the pace that they had without.
+    const isWatched = state.isWell && clock.monotonicMs() - this.#lastCutShortMs >= PROBE_PACE_MS;
+    if (!isWatched) return await this.#bell.wait(signal, Math.min(pauseMs, PROBE_PACE_MS));
+    let isCutShort = false;
+    const unfollow = peers.onLost(this.#session, () => {
+      isCutShort = true;
+      this.#bell.ring();
+    });
+    try {
+      await this.#bell.wait(signal, pauseMs);
+    } finally {
+      unfollow();
+    }
+    if (isCutShort) this.#lastCutShortMs = clock.monotonicMs();
   }
 }
 

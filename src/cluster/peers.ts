@@ -42,6 +42,11 @@ export interface Peers {
 
 /** Calls to other brokers over connections that are kept. */
 export interface PeerLinks extends Peers {
+  /**
+   * Calls `lost` once when the connection that calls to the peer's process go over has ended, soon when there is none.
+   * It says that something happened, a crash perhaps, and not what: a call tells. Gives what ends the notice.
+   */
+  onLost(peer: PeerEndpoint, lost: () => void): () => void;
   /** Closes the connections to all processes but those of `peers`; calls under way on them fail. */
   keepOnly(peers: Iterable<PeerEndpoint>): void;
 }

@@ -90,6 +90,10 @@ export class ControlClient implements PeerLinks {
     });
   }
 
+  onLost(peer: PeerEndpoint, lost: () => void): () => void {
+    return this.#linkTo(peer).connection.onClosed(lost);
+  }
+
   keepOnly(peers: Iterable<PeerEndpoint>): void {
     const kept = new Set([...peers].map(({ process }) => process));
     for (const [process, link] of this.#links) {
@@ -99,11 +103,16 @@ export class ControlClient implements PeerLinks {
     }
   }
 
+  #linkTo(peer: PeerEndpoint): PeerLink {
+    const link = this.#links.get(peer.process) ?? linkTo(peer);
+    this.#links.set(peer.process, link);
+    return link;
+  }
+
   async #call<T>(peer: PeerEndpoint, { what, timeoutMs, signal, send }: Call<T>): Promise<T> {
     const where = `broker ${peer.brokerId} at ${peer.controlHost}:${peer.controlPort}`;
     if (peer.controlPort === 0) throw new PeerError("unavailable", `${where} has no control port`);
-    const link = this.#links.get(peer.process) ?? linkTo(peer);
-    this.#links.set(peer.process, link);
+    const link = this.#linkTo(peer);
     try {
       return await withDeadline(this.#clock, timeoutMs, what, signal, (call) => send(link.client, { signal: call }));
     } catch (error) {

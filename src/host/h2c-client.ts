@@ -29,6 +29,22 @@ export class H2cClient {
     return session.request({ ...headers, ":method": method, ":path": path });
   }
 
+  /** Calls `closed` once when the present connection has ended, soon when there is none. Gives what ends the notice. */
+  onClosed(closed: () => void): () => void {
+    let isOver = false;
+    const tell = () => {
+      if (!isOver) closed();
+      isOver = true;
+    };
+    const session = this.#session;
+    if (session) session.once("close", tell);
+    else queueMicrotask(tell);
+    return () => {
+      isOver = true;
+      session?.off("close", tell);
+    };
+  }
+
   /** Asked for by connect-node; silence is found by the deadlines of calls. */
   notifyResponseByteRead(): void {}
 

@@ -15,6 +15,15 @@ type Labels = Readonly<Record<string, string>>;
 /** Gauges of the library whose names end in `_total`, which Prometheus keeps for counters. */
 const misnamedGauges = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
+/**
+ * The library watches the delay of the event loop by a timer that wakes an idle process this often, 10 ms unless told, for
+ * a fifth of a percent of a core. The figure that it takes at each scrape needs no timer.
+ */
+const EVENT_LOOP_WAKE_MS = 1_000_000_000;
+const timedByEventLoop = ["min", "max", "mean", "stddev", "p50", "p90", "p99"].map(
+  (what) => `nodejs_eventloop_lag_${what}_seconds`,
+);
+
 /** A registry of its own, ready to be scraped. */
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();
@@ -28,8 +37,8 @@ export class PrometheusMetrics implements Metrics {
 
   /** Adds what Node knows of itself: memory, garbage collection, delay of the event loop, open files. */
   addProcessMetrics(): void {
-    collectDefaultMetrics({ register: this.#registry });
-    for (const name of misnamedGauges) this.#registry.removeSingleMetric(name);
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_WAKE_MS });
+    for (const name of [...misnamedGauges, ...timedByEventLoop]) this.#registry.removeSingleMetric(name);
   }
 
   /** Every metric in Prometheus' text format. */

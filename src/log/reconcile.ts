@@ -119,7 +119,7 @@ export class Reconciler {
       const isSmallPaid = this.#smallPuts.isOpen(this.#parts.clock.monotonicMs());
       let isMore = true;
       while (isMore) isMore = await this.#reconcilePending(isSmallPaid, signal);
-      for (const shardLog of this.#parts.shards()) {
+      for (const shardLog of this.#servedShards()) {
         const count = await this.#merger.merge(shardLog, { isSmallPaid }, signal);
         this.#smallPuts.spend(this.#parts.clock.monotonicMs(), count);
       }
@@ -179,10 +179,14 @@ export class Reconciler {
     return inOrderOfPlaces([...segments, ...groups], ({ partitions: [first] }) => first);
   }
 
+  /** Those that have partitions: most shards of an idle broker have none, and are looked at every few seconds. */
+  #servedShards(): readonly ShardLog[] {
+    return this.#parts.shards().filter((shardLog) => shardLog.partitions.size > 0 && this.#targets.isServed(shardLog));
+  }
+
   /** What could be done in each shard, and whether that includes what is small. */
   #plans(isSmallPaid: boolean) {
-    const served = this.#parts.shards().filter((shardLog) => this.#targets.isServed(shardLog));
-    const plans = served.map((shardLog) => ({ shardLog, partitions: this.#targets.unpaused(shardLog) }));
+    const plans = this.#servedShards().map((shardLog) => ({ shardLog, partitions: this.#targets.unpaused(shardLog) }));
     const extentCount = plans.reduce(
       (sum, { partitions }) => sum + partitions.reduce((count, { extents }) => count + extents.all.length, 0),
       0,

@@ -51,6 +51,12 @@ interface Open<T> {
 /** Told why a store closed by itself. */
 type OnClosed = (reason: Error) => void;
 
+/** What an opening is told by, and whom it tells. */
+interface Opening {
+  readonly signal: AbortSignal;
+  readonly onClosed: OnClosed;
+}
+
 /** Opens the parts. Fails when a folder cannot be used, or a store cannot be reached or does not do what it has to. */
 export async function openAdapters(settings: AdapterSettings, parts: AdapterParts): Promise<Adapters> {
   const { log, metrics, signal } = parts;
@@ -67,17 +73,36 @@ export async function openAdapters(settings: AdapterSettings, parts: AdapterPart
   });
   // It may close while nobody waits for it: during the start, and after the stop.
   failed.catch(() => {});
-  // The metadata first: in a folder, its lock is the one that says whether the folder is in use.
-  const kv = await openMetadata(settings, host, { signal, onClosed });
-  try {
-    const objects = await openObjects(settings, host, { signal, onClosed });
-    const close = async () => {
-      await kv.close();
-      await objects.close();
-    };
-    return { components: { ...host, kv: kv.store, store: objects.store }, failed, close };
-  } catch (error) {
+  const { kv, objects } = await openStores(settings, host, { signal, onClosed });
+  const close = async () => {
     await kv.close();
+    await objects.close();
+  };
+  return { components: { ...host, kv: kv.store, store: objects.store }, failed, close };
+}
+
+/** Both stores, or none: who fails ends the wait for the other one. */
+async function openStores(
+  settings: AdapterSettings,
+  host: HostParts,
+  { signal, onClosed }: Opening,
+): Promise<{ readonly kv: Open<BrokerComponents["kv"]>; readonly objects: Open<BrokerComponents["store"]> }> {
+  const failure = new AbortController();
+  const opening = { signal: AbortSignal.any([signal, failure.signal]), onClosed };
+  const kv = openMetadata(settings, host, opening);
+  // In a folder the metadata comes first: its lock is the one that says whether the folder is in use. Servers are asked
+  // at the same time, and the code for the one is loaded while the other answers.
+  const objects =
+    settings.etcd === undefined
+      ? kv.then(() => openObjects(settings, host, opening))
+      : openObjects(settings, host, opening);
+  try {
+    const [openKv, openStore] = await Promise.all([kv, objects]);
+    return { kv: openKv, objects: openStore };
+  } catch (error) {
+    failure.abort(error);
+    const opened = await Promise.allSettled([kv, objects]);
+    for (const each of opened) if (each.status === "fulfilled") await each.value.close();
     throw error;
   }
 }
@@ -85,7 +110,7 @@ export async function openAdapters(settings: AdapterSettings, parts: AdapterPart
 async function openMetadata(
   { etcd, dataDir, clusterName }: AdapterSettings,
   host: HostParts,
-  { signal, onClosed }: { readonly signal: AbortSignal; readonly onClosed: OnClosed },
+  { signal, onClosed }: Opening,
 ): Promise<Open<BrokerComponents["kv"]>> {
   const { clock } = host;
   if (etcd !== undefined) {
@@ -105,7 +130,7 @@ async function openMetadata(
 async function openObjects(
   { s3, dataDir, clusterName, brokerId }: AdapterSettings,
   host: HostParts,
-  { signal, onClosed }: { readonly signal: AbortSignal; readonly onClosed: OnClosed },
+  { signal, onClosed }: Opening,
 ): Promise<Open<BrokerComponents["store"]>> {
   if (s3 !== undefined) {
     const { openProbedS3 } = await import("./s3-adapter.ts");

@@ -3,11 +3,8 @@
 // referred to. What it cannot read or does not know ends with a line and exit code 1 or 2.
 import { Command } from "@commander-js/extra-typings";
 import { embeddedBrokerSettings } from "../broker/broker-settings.ts";
-import { recover } from "./recover.ts";
-import { serve } from "./serve.ts";
 import { readServeSettings, type ServeFlags, type ServeSettings } from "./settings-from-env.ts";
 import { startErrorLine } from "./start-error.ts";
-import { verify } from "./verify.ts";
 
 const serveExamples = `
 Examples:
@@ -38,6 +35,7 @@ async function runServe(flags: ServeFlags & { examples?: true | undefined }): Pr
   let settings: ServeSettings | undefined;
   try {
     settings = readServeSettings(flags);
+    const { serve } = await import("./serve.ts");
     process.exitCode = await serve(settings, { isShowingExamples: flags.examples ?? false });
   } catch (error) {
     process.stderr.write(`kafscale: ${startErrorLine(error, settings)}\n`);
@@ -57,6 +55,7 @@ async function runRecover(flags: { dataDir?: string | undefined; acceptHeadLoss?
   let settings: ServeSettings | undefined;
   try {
     settings = readServeSettings({ dataDir: flags.dataDir });
+    const { recover } = await import("./recover.ts");
     process.exitCode = await recover(settings, { isAccepting: flags.acceptHeadLoss ?? false });
   } catch (error) {
     process.stderr.write(`kafscale: ${startErrorLine(error, settings)}\n`);
@@ -86,6 +85,7 @@ async function runVerify({ dataDir, deep, repair, json }: VerifyFlags): Promise<
   let settings: ServeSettings | undefined;
   try {
     settings = readServeSettings({ dataDir });
+    const { verify } = await import("./verify.ts");
     const choice = { isDeep: deep ?? false, isRepairing: repair ?? false, isJson: json ?? false };
     process.exitCode = await verify(settings, choice);
   } catch (error) {

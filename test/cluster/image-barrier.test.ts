@@ -125,6 +125,7 @@ describe("a change of topics", () => {
     const peers = {
       probe: control.probe.bind(control),
       probeStore: control.probeStore.bind(control),
+      onLost: control.onLost.bind(control),
       keepOnly: () => {},
       waitForImage,
     };
@@ -155,7 +156,8 @@ describe("a change of topics", () => {
     const [alone] = await world.start(7);
     if (!alone) throw new Error("there is one");
     const refuse = () => Promise.reject(new Error("nobody is to be called"));
-    const peers = { probe: refuse, probeStore: refuse, waitForImage: refuse, keepOnly: () => {} };
+    const links = { onLost: () => () => {}, keepOnly: () => {} };
+    const peers = { probe: refuse, probeStore: refuse, waitForImage: refuse, ...links };
     const creation = topicsOf(alone, peers).create({ name: "a", partitionCount: 1, configs: new Map() }, world);
     expect((await world.settled(creation)).name).toBe("a");
   });

@@ -7,6 +7,7 @@ import { SHARD_COUNT } from "../../src/cluster/placement.ts";
 import type { Session } from "../../src/cluster/session.ts";
 import type { CheckpointFacts, LoadCheckpoint, SectionPlace, ShardClaim } from "../../src/cluster/shard-claim.ts";
 import { afterCheckpoint, claimShards, readClaims, rewriteClaims, shardsToLoad } from "../../src/cluster/shards.ts";
+import { sleep } from "../../src/host/clock.ts";
 import { World } from "./world.ts";
 
 const all = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
@@ -52,6 +53,32 @@ describe("a claim of shards nobody ever owned", () => {
     const first: ShardClaim = { sessionId: session.sessionId, epoch: 1, base: undefined, prev: [] };
     const { claims } = await readClaims(world.components, world);
     expect(claims.get(1023)?.claim).toEqual(first);
+  });
+
+  it("has four transactions under way at a time, and sends none after a session was found gone", async () => {
+    const world = new World();
+    const session = await world.session();
+    const { store, signal } = world;
+    const send = store.txn.bind(store);
+    let [underWay, most, sent] = [0, 0, 0];
+    store.txn = async (txn, options) => {
+      sent++;
+      most = Math.max(most, ++underWay);
+      await sleep(world.clock, 2, signal);
+      underWay--;
+      return await send(txn, options);
+    };
+    expect((await claim(world, session, all.slice(0, 512))).claimed).toHaveLength(512);
+    expect([most, underWay]).toEqual([4, 0]);
+    store.txn = send;
+    await world.remove(world.keys.session(session.sessionId));
+    sent = 0;
+    store.txn = (txn, options) => {
+      sent++;
+      return send(txn, options);
+    };
+    await expect(claim(world, session, all.slice(512))).rejects.toThrow(SessionFencedError);
+    expect(sent).toBe(4);
   });
 
   it("is not fought for: what somebody alive owns is lost", async () => {

@@ -118,6 +118,29 @@ export function describePeers(open: () => Promise<PeersWorld>): void {
     expect(refusals.slice(1)).toMatchObject([{ kind: "refused" }, { kind: "refused" }]);
   });
 
+  it("tells that the connection to a peer ended, and not while it lasts or where nobody listens any more", async () => {
+    const { peers, peer, kill, complete } = await open();
+    await complete(peers.probe(peer, { signal }));
+    let lostCount = 0;
+    const lost = new Promise<void>((resolve) => {
+      peers.onLost(peer, () => {
+        lostCount++;
+        resolve();
+      });
+    });
+    const unfollow = peers.onLost(peer, () => {
+      lostCount += 100;
+    });
+    await complete(peers.probe(peer, { signal }));
+    expect(lostCount).toBe(0);
+    unfollow();
+    await kill();
+    await complete(lost);
+    expect(lostCount).toBe(1);
+    // There is none now, and so it is told soon.
+    await complete(new Promise<void>((resolve) => void peers.onLost(peer, resolve)));
+  });
+
   it("has no answer of a peer that accepts and says nothing, and that is no refusal", async () => {
     const { peers, peer, freeze, pass } = await open();
     await freeze();

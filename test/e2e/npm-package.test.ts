@@ -26,6 +26,9 @@ describe("the npm package", () => {
     const paths = packed?.files.map(({ path }) => path) ?? [];
     expect(paths).toContain("dist/src/main/kafscale.js");
     expect(paths).toContain("LICENSE");
+    // Code of other packages is in the bundle, so their licences go with it, and what etcd3 reads at its start.
+    expect(paths).toContain("dist/THIRD-PARTY-LICENSES.txt");
+    expect(paths).toContain("dist/src/proto/rpc.proto");
     expect(paths.filter((path) => /generated\/testing|^dist\/test|\.test\.|^src\//.test(path))).toEqual([]);
   });
 

@@ -40,6 +40,27 @@ it("shares one connection among requests", async () => {
   expect(sessions).toHaveLength(1);
 });
 
+it("tells once that the connection has ended, and soon where there is none", async () => {
+  const { client, sessions } = await openServer();
+  await new Promise<void>((resolve) => void client.onClosed(resolve));
+  await get(client);
+  let count = 0;
+  const closed = new Promise<void>((resolve) => {
+    client.onClosed(() => {
+      count++;
+      resolve();
+    });
+  });
+  client.onClosed(() => {
+    count += 100;
+  })();
+  await get(client);
+  expect(count).toBe(0);
+  for (const session of sessions) session.destroy();
+  await closed;
+  expect(count).toBe(1);
+});
+
 it("opens another connection after one was broken, told to go, or given up", async () => {
   const { client, sessions } = await openServer();
   await get(client);

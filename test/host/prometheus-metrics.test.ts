@@ -34,6 +34,9 @@ it("names only counters with _total, those of the process included", async () =>
   metrics.addProcessMetrics();
   const text = await metrics.exposition();
   expect(text).toContain("process_resident_memory_bytes");
+  // Taken at the scrape. Those that a timer takes would wake an idle process a hundred times a second.
+  expect(text).toContain("nodejs_eventloop_lag_seconds");
+  expect(text).not.toContain("nodejs_eventloop_lag_mean_seconds");
   for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
     if (name?.endsWith("_total")) expect([name, type]).toEqual([name, "counter"]);
   }

@@ -50,6 +50,21 @@ export class SimControl implements ControlPlane, PeerLinks {
     return said.isStoreAnswering === true;
   }
 
+  onLost(peer: PeerEndpoint, lost: () => void): () => void {
+    const over = new AbortController();
+    const where = { host: peer.controlHost, port: peer.controlPort };
+    const follow = async () => {
+      const connection = await this.#transport.connect(where, { signal: over.signal });
+      over.signal.addEventListener("abort", () => connection.destroy(), { once: true });
+      for await (const _ of connection.chunks()) continue;
+    };
+    const tell = () => {
+      if (!over.signal.aborted) lost();
+    };
+    follow().then(tell, tell);
+    return () => over.abort(new Error("nobody listens any more"));
+  }
+
   keepOnly(): void {
     // Each call has a stream of its own.
   }
