@@ -7,9 +7,15 @@ import type { ByteBudget } from "../host/byte-budget.ts";
 import type { ByteRange } from "../object-store/object-store.ts";
 import { FormatError } from "../objects/format-error.ts";
 
-/** Part of an object that somebody needs, and how he knows that it is right. */
-export interface CheckedRange extends ByteRange {
+/** Part of an object. */
+export interface ObjectRange extends ByteRange {
   readonly key: string;
+  /** Bytes of an aligned chunk, where another size than the cache's suits the object: the same for all of its ranges. */
+  readonly chunkBytes?: number | undefined;
+}
+
+/** Part of an object that somebody needs, and how he knows that it is right. */
+export interface CheckedRange extends ObjectRange {
   /** Whether `bytes`, as long as asked for or shorter, are the right ones. Called once for all bytes that are given out. */
   accepts(bytes: Uint8Array): boolean;
 }
@@ -102,12 +108,12 @@ export class ChunkCache {
   }
 
   /** Whether a read of this range would wait for no GET of its own. */
-  isAtHand(key: string, range: ByteRange): boolean {
-    const name = nameOf(key, range);
+  isAtHand(range: ObjectRange): boolean {
+    const name = nameOf(range.key, range);
     if (this.#held.has(name) || this.#ranges.has(name)) return true;
-    const { chunkBytes } = this.#parts;
+    const chunkBytes = this.#chunkBytesOf(range);
     if (chunkBytes === 0) return false;
-    const chunks = chunksOf(key, range, chunkBytes);
+    const chunks = chunksOf(range, chunkBytes);
     return chunks.every((chunk) => this.#held.has(chunk.name) || this.#chunks.has(chunk.name));
   }
 
@@ -131,9 +137,9 @@ export class ChunkCache {
   readKept(range: CheckedRange): Uint8Array | undefined {
     const whole = this.#held.get(nameOf(range.key, range));
     if (whole) return whole.bytes;
-    const { chunkBytes } = this.#parts;
+    const chunkBytes = this.#chunkBytesOf(range);
     if (chunkBytes === 0) return undefined;
-    const [chunk, ...more] = chunksOf(range.key, range, chunkBytes);
+    const [chunk, ...more] = chunksOf(range, chunkBytes);
     const held = chunk && more.length === 0 ? this.#held.get(chunk.name) : undefined;
     return chunk && held ? this.#cutChunk(range, chunk, held) : undefined;
   }
@@ -230,12 +236,17 @@ export class ChunkCache {
     throw new FormatError(range.key, `${range.length} bytes at ${range.start} are not what they should be`);
   }
 
+  /** 0 in a cache without chunks. */
+  #chunkBytesOf({ chunkBytes }: ObjectRange): number {
+    return this.#parts.chunkBytes === 0 ? 0 : (chunkBytes ?? this.#parts.chunkBytes);
+  }
+
   #piecesOf(range: CheckedRange): readonly Piece[] {
     const { key, start, length } = range;
-    const { chunkBytes } = this.#parts;
+    const chunkBytes = this.#chunkBytesOf(range);
     const exact = { name: nameOf(key, range), isChunk: false, start, length };
     if (chunkBytes === 0) return [exact];
-    const chunks = chunksOf(key, range, chunkBytes);
+    const chunks = chunksOf(range, chunkBytes);
     if (length >= chunkBytes * CHUNK_SHARE_MIN) return chunks;
     // A reader of one partition among many needs little of each object: then the second one who comes shows that more of
     // it is needed.
@@ -274,7 +285,7 @@ function nameOf(key: string, { start, length }: ByteRange): string {
   return `${key}@${start}+${length}`;
 }
 
-function chunksOf(key: string, { start, length }: ByteRange, chunkBytes: number): Piece[] {
+function chunksOf({ key, start, length }: ObjectRange, chunkBytes: number): Piece[] {
   const chunks: Piece[] = [];
   for (let at = start - (start % chunkBytes); at < start + length; at += chunkBytes) {
     chunks.push({ name: `${key}#${at / chunkBytes}`, isChunk: true, start: at, length: chunkBytes });

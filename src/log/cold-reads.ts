@@ -14,6 +14,11 @@ export interface ColdReadSettings {
    * its bytes.
    */
   readonly chunkBytes: number;
+  /**
+   * The same for write-ahead objects, which all who catch up share: as much as one of them has, so that one GET brings it.
+   * Without meaning where `chunkBytes` is 0.
+   */
+  readonly walChunkBytes: number;
   /** GETs under way at the same time, second ones included; 1 and up. */
   readonly getsInFlightMax: number;
   /** Bytes that GETs may bring in a second; 0 is without limit. */
@@ -31,6 +36,8 @@ const MIB = 1024 * 1024;
 /** For a store across a network that is paid by the GET. */
 export const objectStoreColdReads: ColdReadSettings = {
   chunkBytes: 4 * MIB,
+  // More than a flush of 8 MiB has with its last request and its footer.
+  walChunkBytes: 12 * MIB,
   getsInFlightMax: 16,
   // A bound on what catch-up takes of network and processor. How it bears on producers is not measured yet.
   bytesPerSecond: 400 * MIB,

@@ -72,6 +72,7 @@ export const embeddedLogSettings: LogSettings = {
   // A GET costs no more than its bytes here, and nothing is gained by a second one.
   coldReads: {
     chunkBytes: 0,
+    walChunkBytes: 0,
     getsInFlightMax: 1_024,
     bytesPerSecond: 0,
     hedgeMsMin: Number.POSITIVE_INFINITY,

@@ -1,9 +1,10 @@
-// Where the batches of reconciled segments lie: their indexes, read once, cut into stretches and kept within bounds. Which
-// stretch holds an offset depends on the segment alone, so that every reader asks for the same pieces.
+// Where the batches of reconciled segments lie: their indexes, read once, cut into stretches and kept within bounds. A
+// segment that one GET brings is one stretch and needs no index. Which stretch holds an offset depends on the segment
+// alone, so that every reader asks for the same pieces.
 import { LRUCache } from "lru-cache";
 import type { ByteRange } from "../object-store/object-store.ts";
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
-import { SEGMENT_FOOTER_BYTES, SegmentIndex } from "../objects/segment-index.ts";
+import { SEGMENT_FOOTER_BYTES, SEGMENT_HEADER_BYTES, SegmentIndex } from "../objects/segment-index.ts";
 import type { Stretch } from "./stretch.ts";
 
 /** A stretch ends with the first entry of the index that lies this far from its beginning. */
@@ -22,17 +23,26 @@ export class SegmentStretches {
     sizeCalculation: (stretches) => 1 + stretches.length * BYTES_PER_STRETCH,
   });
   readonly #loading = new Map<string, Promise<readonly Stretch[]>>();
+  readonly #wholeSegmentBytes: number;
 
-  /** @param get one GET */
-  constructor(get: (key: string, range: ByteRange) => Promise<Uint8Array>) {
+  /**
+   * @param get one GET
+   * @param wholeSegmentBytes segments up to this size are one stretch each
+   */
+  constructor(get: (key: string, range: ByteRange) => Promise<Uint8Array>, wholeSegmentBytes: number) {
     this.#get = get;
+    this.#wholeSegmentBytes = wholeSegmentBytes;
   }
 
-  /** What is kept of a segment. A part of a group is one stretch and always at hand. */
+  /** What is kept of a segment. A part of a group, and a small segment, is one stretch and always at hand. */
   kept(segment: SegmentEntry): readonly Stretch[] | undefined {
     const { form, key, bytes, baseOffset, endOffset } = segment;
-    if (form.type === "segment") return this.#kept.get(key);
-    return [{ key, position: form.position, length: bytes, crc32c: form.crc32c, baseOffset, endOffset }];
+    if (form.type === "group") {
+      return [{ key, position: form.position, length: bytes, crc32c: form.crc32c, baseOffset, endOffset }];
+    }
+    if (bytes > this.#wholeSegmentBytes) return this.#kept.get(key);
+    const length = bytes - SEGMENT_HEADER_BYTES - SEGMENT_FOOTER_BYTES;
+    return [{ key, position: SEGMENT_HEADER_BYTES, length, crc32c: undefined, baseOffset, endOffset }];
   }
 
   /** The stretches of a segment. Rejects with a FormatError, or with what the GET rejects with. */

@@ -14,6 +14,8 @@ export interface Stretch extends OffsetRange {
   readonly length: number;
   /** Of the bytes; undefined where each batch proves itself. */
   readonly crc32c: number | undefined;
+  /** Whether it lies in a write-ahead object, which readers of other partitions will ask for as well. */
+  readonly isInWal?: boolean;
 }
 
 /** How the stored records of a partition are had. */

@@ -67,7 +67,7 @@ export class WalReader implements StoredReads {
     const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget });
     const get = (key: string, range: ByteRange) => gets.get(key, range);
     this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
-    this.#segments = new SegmentStretches(get);
+    this.#segments = new SegmentStretches(get, coldReads.chunkBytes);
     this.#ahead = new ReadAhead(this.#readAheadSource(), {
       windowBytes: coldReads.readAheadBytes,
       // Of what is kept; a chunk may hold several times what is read of it.
@@ -86,7 +86,7 @@ export class WalReader implements StoredReads {
     return {
       nameOf,
       bytesOf: (stretch: Stretch) => stretch.length,
-      isAtHand: ({ key, position, length }: Stretch) => this.#chunks.isAtHand(key, { start: position, length }),
+      isAtHand: (stretch: Stretch) => this.#chunks.isAtHand(this.#rangeOf(stretch)),
       load: (stretch: Stretch) => this.#read(stretch, this.#rangeOf(stretch)),
       monotonicMs: () => this.#parts.clock.monotonicMs(),
     };
@@ -94,7 +94,8 @@ export class WalReader implements StoredReads {
 
   /** Where a committed extent lies. */
   stretchOf({ sessionId, flush, position, length, crc32c, baseOffset, endOffset }: Extent): Stretch {
-    return { key: this.#parts.objectKeys.wal(sessionId, flush), position, length, crc32c, baseOffset, endOffset };
+    const key = this.#parts.objectKeys.wal(sessionId, flush);
+    return { key, position, length, crc32c, baseOffset, endOffset, isInWal: true };
   }
 
   /** The stretches of a segment; undefined while its index is not in RAM. */
@@ -167,7 +168,9 @@ export class WalReader implements StoredReads {
       this.#corrupt.value++;
       return false;
     };
-    return { key: stretch.key, start: stretch.position, length: stretch.length, accepts };
+    const { key, position: start, length } = stretch;
+    const chunkBytes = stretch.isInWal ? this.#parts.settings.coldReads.walChunkBytes : undefined;
+    return { key, start, length, chunkBytes, accepts };
   }
 
   /** The footer of a committed flush; see {@link patiently} for what is retried. */

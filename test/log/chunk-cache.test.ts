@@ -162,14 +162,35 @@ describe("a read through the cache", () => {
 
   it("says what is at hand: kept, or on its way", async () => {
     const { clock, cache, read, rangeOf } = await worldOf();
-    expect(cache.isAtHand("a", { start: 0, length: 150 })).toBe(false);
+    expect(cache.isAtHand({ key: "a", start: 0, length: 150 })).toBe(false);
     const reading = read("a", 0, 150);
-    expect(cache.isAtHand("a", { start: 0, length: 150 })).toBe(true);
+    expect(cache.isAtHand({ key: "a", start: 0, length: 150 })).toBe(true);
     expect(cache.readKept(rangeOf("a", 0, 50))).toBeUndefined();
     await clock.complete(reading);
-    expect(cache.isAtHand("a", { start: 20, length: 30 })).toBe(true);
+    expect(cache.isAtHand({ key: "a", start: 20, length: 30 })).toBe(true);
     expect(cache.readKept(rangeOf("a", 0, 50))).toHaveLength(50);
   });
+});
+
+it("fetches an object in chunks of the size that suits it", async () => {
+  const { clock, store, cache, rangeOf } = await worldOf({ keys: ["a", "b"] });
+  const read = async (key: string, start: number, chunkBytes?: number) => {
+    const range = { ...rangeOf(key, start, 20), chunkBytes };
+    expect(cache.isAtHand(range)).toBe(cache.readKept(range) !== undefined);
+    return await clock.complete(cache.read(range));
+  };
+  const content = contentOf("a", 1_000);
+  for (const start of [10, 150, 370, 390]) {
+    expect(await read("a", start, 400)).toEqual(content.subarray(start, start + 20));
+  }
+  for (const start of [10, 150, 10]) await read("b", start);
+  expect(store.ranges.map(({ key, start, length }) => [key, start, length])).toEqual([
+    ["a", 10, 20],
+    ["a", 0, 400],
+    ["a", 400, 400],
+    ["b", 0, 100],
+    ["b", 100, 100],
+  ]);
 });
 
 describe("bytes that are not accepted", () => {

@@ -22,6 +22,17 @@ function settingsWith(reconcile: Partial<LogSettings["reconcile"]>): Partial<Log
   return { reconcile: settings, tailBytes: 0, retentionIntervalMs: 1e9 };
 }
 
+/** As on a bucket: objects are fetched in chunks, and what one chunk holds needs no index. */
+function inChunks(settings: Partial<LogSettings>): Partial<LogSettings> {
+  const chunks = { chunkBytes: 3_000, walChunkBytes: 6_000, readAheadBytes: 9_000 };
+  return { ...settings, coldReads: { ...embeddedLogSettings.coldReads, ...chunks } };
+}
+
+/** As on embedded stores. */
+function whole(settings: Partial<LogSettings>): Partial<LogSettings> {
+  return settings;
+}
+
 interface Sent {
   readonly count: number;
   readonly valueBytes: number;
@@ -75,18 +86,19 @@ function shardLogOf(process: LogProcess, name: string) {
 
 describe("a reconciled log", () => {
   it.each([
-    ["segments", { groupBytes: 0 }],
-    ["several segments", { groupBytes: 0, segmentBytes: 4_000, pendingBytes: 100 }],
-    ["groups", { groupBytes: 1_000_000 }],
-    ["segments of merged groups", { groupBytes: 1_000_000, mergedCountMin: 2, segmentBytes: 1_000_000 }],
+    ["segments", { groupBytes: 0 }, whole],
+    ["several segments", { groupBytes: 0, segmentBytes: 4_000, pendingBytes: 100 }, whole],
+    ["several segments that are read in chunks", { groupBytes: 0, segmentBytes: 4_000, pendingBytes: 100 }, inChunks],
+    ["groups", { groupBytes: 1_000_000 }, whole],
+    ["segments of merged groups", { groupBytes: 1_000_000, mergedCountMin: 2, segmentBytes: 1_000_000 }, whole],
   ])(
     "answers as before once its records lie in %s, before and after a restart",
-    async (_what, reconcile) => {
+    async (_what, reconcile, reading) => {
       await fc.assert(
         fc.asyncProperty(fc.array(sent, { minLength: 2, maxLength: 9 }), fc.nat(100), async (list, cut) => {
           const world = new LogWorld();
-          const settings = settingsWith({ mergedCountMin: 1_000, ...reconcile });
-          let process = await world.start(settingsWith({ ...reconcile, intervalMs: 10_000_000 }));
+          const settings = reading(settingsWith({ mergedCountMin: 1_000, ...reconcile }));
+          let process = await world.start(reading(settingsWith({ ...reconcile, intervalMs: 10_000_000 })));
           await process.createTopic("orders");
           const half = Math.ceil(list.length / 2);
           const appendAll = async (from: number, to: number) => {

@@ -153,7 +153,13 @@ describe("reading behind the tail", () => {
           const { store, partitions } = await storeOf(clock, { flushes, valueBytes: 60 }, (nth) => ({
             ms: (nth * 13) % 90,
           }));
-          const coldReads = { chunkBytes, readAheadBytes, hedgeMsMin: 40, getsInFlightMax: 4 };
+          const coldReads = {
+            chunkBytes,
+            walChunkBytes: 2 * chunkBytes,
+            readAheadBytes,
+            hedgeMsMin: 40,
+            getsInFlightMax: 4,
+          };
           const { logOf } = readerOf(clock, store, coldReads, { readCacheBytes, readsInFlightBytes });
           const logs = partitions.map((extents) => logOf(extents));
           const reads = consumers.map(async ({ partition, from, maxBytes }) => {
@@ -170,10 +176,10 @@ describe("reading behind the tail", () => {
       { numRuns: 100 },
     ));
 
-  it("costs consumers of all partitions one GET per chunk", async () => {
+  it("costs consumers of all partitions one GET per write-ahead object, however small other chunks are", async () => {
     const clock = new SimClock({ seed: "all" });
     const { store, partitions } = await storeOf(clock, evenShape(10, 8, 8));
-    const { logOf } = readerOf(clock, store, { chunkBytes: 20_000 });
+    const { logOf } = readerOf(clock, store, { chunkBytes: 2_000, walChunkBytes: 20_000 });
     const reads = partitions.map((extents) => consume(logOf(extents), 0, 1_000));
     const found = await clock.complete(Promise.all(reads));
     expect(found.every((offsets) => offsets.length === 80)).toBe(true);
@@ -205,7 +211,7 @@ describe("reading behind the tail", () => {
     damaged[70] = (damaged[70] ?? 0) ^ 1;
     await store.put(key, [damaged], { ifAbsent: false, signal });
     store.ranges.length = 0;
-    const { logOf, metrics } = readerOf(clock, store, { chunkBytes: 10_000 });
+    const { logOf, metrics } = readerOf(clock, store, { chunkBytes: 10_000, walChunkBytes: 10_000 });
     const [bad, good] = partitions.map((extents) => logOf(extents));
     if (!bad || !good) throw new Error("two partitions are there");
     const refused = await clock.complete(consume(bad, 0, 1_000).catch(errorCodeOf));
