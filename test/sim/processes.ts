@@ -1,12 +1,12 @@
 // Worker processes of a run, and the lines they write.
 import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { workerOf } from "./tree.ts";
 import type { SeedReport } from "./worker.ts";
 
 /** What a worker is to do. */
 export interface WorkerTask {
-  /** A tree of `makeTree`, or the repository itself. */
+  /** A tree of `makeTree`. */
   readonly tree: string;
   readonly first: number;
   readonly stride: number;
@@ -26,14 +26,16 @@ export interface WorkerTask {
 /** Longest silence of a worker, minutes on a busy machine: past it the simulated world hangs outside of virtual time. */
 const SILENCE_MS_MAX = 600_000;
 
+/** What a schedule leaves behind is short-lived: with room for it hardly any is copied. One core is all that a worker gets. */
+const HEAP_FLAGS = ["--max-semi-space-size=32", "--single-threaded-gc"];
+
 /** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */
 export function runWorker(task: WorkerTask, onReport: (report: SeedReport) => void): Promise<void> {
   const { tree, first, stride, last, longEvery = 1, also = [], isUntilFound = false, twice = 0, verified = 0 } = task;
-  const script = join(tree, "test/sim/worker.ts");
   const range = ["--first", first, "--stride", stride, "--last", last];
   const numbers = [...range, "--long-every", longEvery, "--twice", twice, "--verified", verified].map(String);
   const more = [...(also.length > 0 ? ["--also", also.join()] : []), ...(isUntilFound ? ["--until-found"] : [])];
-  const args = ["--import", "tsx", script, ...numbers, ...more];
+  const args = [...HEAP_FLAGS, workerOf(tree), ...numbers, ...more];
   const child = spawn(process.execPath, args, { cwd: tree, stdio: ["ignore", "pipe", "pipe"] });
   return new Promise((resolve, reject) => {
     let errors = "";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { checkMutants } from "./mutant-runs.ts";
 import { runWorker } from "./processes.ts";
 import { Totals } from "./totals.ts";
-import { makeTree, removeTree } from "./tree.ts";
+import { makeTree, removeTree, workerOf } from "./tree.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const FEWER_SHARDS = join(ROOT, "test/sim/fewer-shards.patch");
@@ -50,7 +50,7 @@ function rememberedSchedules(): string[] {
 async function simulate(): Promise<boolean> {
   const totals = new Totals();
   const startedMs = performance.now();
-  const tree = makeTree(ROOT, [FEWER_SHARDS]);
+  const trees = { few: makeTree(ROOT, [FEWER_SHARDS]), all: makeTree(ROOT, []) };
   try {
     const add = (report: Parameters<Totals["add"]>[0]) => {
       totals.add(report);
@@ -63,7 +63,7 @@ async function simulate(): Promise<boolean> {
     const all = Math.ceil(seeds / ALL_SHARDS_EVERY);
     const work = [
       ...Array.from({ length: jobs }, (_, job) => ({
-        tree,
+        tree: trees.few,
         first: firstSeed + job,
         stride: jobs,
         last: lastSeed - all,
@@ -73,7 +73,7 @@ async function simulate(): Promise<boolean> {
         verified,
       })),
       {
-        tree: ROOT,
+        tree: trees.all,
         first: lastSeed - all + 1,
         stride: 1,
         last: lastSeed,
@@ -84,7 +84,7 @@ async function simulate(): Promise<boolean> {
     ];
     await inParallel(jobs, work, (task) => runWorker(task, add));
   } finally {
-    removeTree(tree);
+    for (const tree of Object.values(trees)) removeTree(tree);
   }
   totals.print(write);
   const minutes = (performance.now() - startedMs) / 60_000;
@@ -96,9 +96,8 @@ async function replay(name: string): Promise<boolean> {
   const isAllShards = process.env["SHARDS"] === "1024";
   const tree = makeTree(ROOT, isAllShards ? [] : [FEWER_SHARDS]);
   try {
-    const script = join(tree, "test/sim/worker.ts");
     const { spawnSync } = await import("node:child_process");
-    const args = ["--import", "tsx", script, "--last", "0", "--also", name, "--trace"];
+    const args = ["--enable-source-maps", workerOf(tree), "--last", "0", "--also", name, "--trace"];
     return spawnSync(process.execPath, args, { cwd: tree, stdio: "inherit" }).status === 0;
   } finally {
     removeTree(tree);
