@@ -26,7 +26,7 @@ export interface WorkerTask {
 /** Longest silence of a worker, minutes on a busy machine: past it the simulated world hangs outside of virtual time. */
 const SILENCE_MS_MAX = 600_000;
 
-/** What a schedule leaves behind is short-lived: with room for it hardly any is copied. One core is all that a worker gets. */
+/** What a schedule leaves behind is short-lived, and a worker has one core: helping threads would only add to its time. */
 const HEAP_FLAGS = ["--max-semi-space-size=32", "--single-threaded-gc"];
 
 /** Runs a worker; each of its lines goes to `onReport`. Rejects when it fails otherwise than by violations. */

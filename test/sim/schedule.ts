@@ -162,11 +162,11 @@ class Schedule {
     if (this.#ledger.violations.length === 0) {
       this.#hasFaults = false;
       await environment.stop();
-      const isAllDone = () => clients.isDone() && environment.isSettled && this.#misplaced().length === 0;
+      const isAllDone = () => clients.isDone() && environment.isSettled && this.#misplaced().next().done === true;
       const isDone = await this.#runUntil(CONVERGENCE_MS, () => isAllDone() || this.#ledger.violations.length > 0);
       this.#ledger.check("once faults are over everything is acknowledged and read", isDone, () => clients.backlog());
       this.#ledger.check("once faults are over every shard is where it is placed", isDone, () => {
-        return `misplaced: ${this.#misplaced().join(", ")}; settled: ${environment.isSettled}`;
+        return `misplaced: ${[...this.#misplaced()].join(", ")}; settled: ${environment.isSettled}`;
       });
       this.#over.abort(new Error("the schedule is over"));
       if (this.#ledger.violations.length === 0) await this.#untilTidy();
@@ -216,17 +216,17 @@ class Schedule {
     };
   }
 
-  /** Shards that are not owned by the broker on which the living ones place them. */
-  #misplaced(): number[] {
+  /** Shards that are not owned by the broker on which the living ones place them. Asked after each event: the first will do. */
+  *#misplaced(): Generator<number> {
     const { oracle } = this.#world;
     const members = this.#cluster.members.filter(({ running }) => running !== undefined);
     const owners = placement(members.map(({ brokerId }) => brokerId));
     const names = new Map(members.map(({ brokerId, running }) => [brokerId, running?.name]));
-    return owners.flatMap((brokerId, shard) => {
+    for (const [shard, brokerId] of owners.entries()) {
       const sessionId = oracle.claims.get(shard)?.sessionId ?? "";
       const owner = oracle.liveSessions.has(sessionId) ? oracle.sessionWriters.get(sessionId) : undefined;
-      return owner !== undefined && owner === names.get(brokerId ?? 0) ? [] : [shard];
-    });
+      if (owner === undefined || owner !== names.get(brokerId ?? 0)) yield shard;
+    }
   }
 
   /** All brokers stop as on SIGTERM; nothing of them may be left. Then new processes have to find everything. */

@@ -2,6 +2,7 @@
 // exist. Production code that reached past them would end the run with the name of what it called.
 import { setMaxListeners } from "node:events";
 import { createRequire, syncBuiltinESMExports } from "node:module";
+import { SealedAbortController } from "./sealed-abort.ts";
 
 /** Something past the seams was called. */
 export class EscapeError extends Error {
@@ -53,6 +54,8 @@ function seal(): Patched[] {
   replace(globalThis, "Date", "Date", SealedDate);
   replace(Math, "random", "Math.random");
   replace(performance, "now", "performance.now");
+  replace(globalThis, "AbortController", "AbortController", SealedAbortController);
+  replace(globalThis, "queueMicrotask", "queueMicrotask", afterThis);
   replace(AbortSignal, "timeout", "AbortSignal.timeout");
   replace(AbortSignal, "any", "AbortSignal.any", anyOf);
   for (const [module, names] of MODULES) {
@@ -75,6 +78,13 @@ function anyOf(signals: Iterable<AbortSignal>): AbortSignal {
     else signal.addEventListener("abort", () => controller.abort(signal.reason), { once: true });
   }
   return controller.signal;
+}
+
+const settled = Promise.resolve();
+
+/** As `queueMicrotask`, which makes a resource to be tracked for each call; what a task throws is a rejection that is lost. */
+function afterThis(task: () => void): void {
+  void settled.then(task);
 }
 
 const RealDate = Date;

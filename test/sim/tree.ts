@@ -39,7 +39,7 @@ export function workerOf(tree: string): string {
 }
 
 /**
- * Compiled here and not by a loader in the worker: that one gives each function its name when it is made, for a fifth of
+ * Compiled here and not by a loader in the worker: that one gives each function its name when it is made, a seventh of
  * the processor time of a schedule.
  */
 function bundle(tree: string): void {
