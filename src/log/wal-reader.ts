@@ -56,6 +56,8 @@ export class WalReader implements StoredReads {
   readonly #dangling: Counter;
   /** Told of what fails. */
   readonly outages: OutageLog;
+  /** Whether the last object whose end was read was all end: then the next one may be. */
+  #areEndsWhole = true;
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
@@ -185,9 +187,15 @@ export class WalReader implements StoredReads {
   /** The last 64 KiB of an object, or all of a smaller one. */
   async readEnd(key: string, signal: AbortSignal): Promise<ObjectEnd> {
     const { store } = this.#parts;
+    // Objects that are read one after the other are alike: of small ones a read of the beginning is all, and tells the size.
+    if (this.#areEndsWhole) {
+      const whole = await this.readRange(key, { start: 0, length: OBJECT_END_BYTES }, signal);
+      if (whole.length < OBJECT_END_BYTES) return { bytes: whole, position: 0, objectBytes: whole.length };
+    }
     const { bytes: objectBytes } = await this.patiently(`head of ${key}`, signal, (s) =>
       store.head(key, { signal: s }),
     );
+    this.#areEndsWhole = objectBytes < OBJECT_END_BYTES;
     const position = Math.max(0, objectBytes - OBJECT_END_BYTES);
     const range = { start: position, length: objectBytes - position };
     return { bytes: await this.readRange(key, range, signal), position, objectBytes };

@@ -91,7 +91,8 @@ it("are known in part, with the reason, where a flush to be replayed is gone", a
 it("are not taken for lost where the store does not answer", async () => {
   const { world, process, shard } = await started({ checkpointIntervalMs: 1e6 });
   await process.append("orders", ["one"]);
-  world.memoryStore.head = () => Promise.reject(new ObjectStoreError("unavailable", "503"));
+  const refuse = () => Promise.reject(new ObjectStoreError("unavailable", "503"));
+  Object.assign(world.memoryStore, { head: refuse, get: refuse });
   const { failure } = await referencesOf(world, shard);
   expect(isUnanswered(failure)).toBe(true);
 });

@@ -106,7 +106,7 @@ function readerOf(
     log.restore(0, { extents }, extents.at(-1)?.endOffset ?? 0);
     return log;
   };
-  return { logOf, metrics };
+  return { logOf, metrics, walReader };
 }
 
 /** The offsets of everything from `from` on, as a consumer reads it. */
@@ -233,4 +233,31 @@ describe("reading behind the tail", () => {
     expect(new Set(codes)).toEqual(new Set([ErrorCode.KAFKA_STORAGE_ERROR]));
     expect(store.ranges).toHaveLength(3);
   });
+});
+
+it("reads the end of an object, in one read after another small one, whatever their sizes", async () => {
+  const { signal } = new AbortController();
+  const endBytes = 64 * 1024;
+  const bytes = fc.constantFrom(1, 50, endBytes - 1, endBytes, endBytes + 1, 3 * endBytes);
+  await fc.assert(
+    fc.asyncProperty(fc.array(bytes, { minLength: 1, maxLength: 6 }), async (sizes) => {
+      const clock = new SimClock({ seed: "ends" });
+      const store = new SlowStore(clock);
+      const { walReader } = readerOf(clock, store, {});
+      let isSmallBefore = true;
+      for (const [index, size] of sizes.entries()) {
+        const content = Uint8Array.from({ length: size }, (_, at) => at * 7);
+        await store.put(`${index}`, [content], { ifAbsent: true, signal });
+        const readsBefore = store.ranges.length;
+        const end = await clock.complete(walReader.readEnd(`${index}`, signal));
+        const position = Math.max(0, size - endBytes);
+        expect([end.objectBytes, end.position]).toEqual([size, position]);
+        expect(Buffer.from(end.bytes).equals(content.subarray(position))).toBe(true);
+        // The beginning of a large one is read for nothing once, where a small one was read before.
+        expect(store.ranges.length - readsBefore).toBe(isSmallBefore && size >= endBytes ? 2 : 1);
+        isSmallBefore = size < endBytes;
+      }
+    }),
+    { numRuns: 30 },
+  );
 });
