@@ -2,6 +2,7 @@
 // in one folder, in a bucket with metadata in a folder, or in a bucket with metadata in etcd.
 import { join, resolve } from "node:path";
 import type { BrokerComponents } from "../broker/broker.ts";
+import { anySignal } from "../host/abort.ts";
 import type { Log } from "../host/log.ts";
 import type { Metrics } from "../host/metrics.ts";
 import { NodeFileSystem } from "../host/node-file-system.ts";
@@ -88,7 +89,7 @@ async function openStores(
   { signal, onClosed }: Opening,
 ): Promise<{ readonly kv: Open<BrokerComponents["kv"]>; readonly objects: Open<BrokerComponents["store"]> }> {
   const failure = new AbortController();
-  const opening = { signal: AbortSignal.any([signal, failure.signal]), onClosed };
+  const opening = { signal: anySignal(signal, failure.signal), onClosed };
   const kv = openMetadata(settings, host, opening);
   // In a folder the metadata comes first: its lock is the one that says whether the folder is in use. Servers are asked
   // at the same time, and the code for the one is loaded while the other answers.
