@@ -87,7 +87,7 @@ const clusterName = v.pipe(
 );
 const folder = v.pipe(v.string(), v.minLength(1, "it has to name a folder"));
 
-/** Older than this, a WAL object is worth its reading for the little that is in it (docs/adr/0010, 0021). */
+/** Older than this, a WAL object is worth its reading for the little that is in it (docs/adr/0010, 0018). */
 const RECONCILE_AGE_SECONDS_DEFAULT = 600;
 
 const noSyncFlush =
