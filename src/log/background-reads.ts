@@ -7,7 +7,7 @@ import { type ObjectStore, ObjectStoreError } from "../object-store/object-store
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import { FormatError } from "../objects/format-error.ts";
 import { decodeSegment } from "../objects/segment.ts";
-import { isStretch, type Stretch } from "./stretch.ts";
+import { isStretch, type Stretch, stretchOfPart } from "./stretch.ts";
 
 /** Parts of {@link BackgroundReads}. */
 export interface BackgroundReadComponents {
@@ -37,7 +37,8 @@ interface Run {
 export interface Gathered {
   /** Views of what was read, for who copies them soon. */
   readonly found: ReadonlyMap<Stretch, Uint8Array>;
-  readonly isAnswering: boolean;
+  /** Of the call that the store did not answer: nothing was asked for after it. */
+  readonly error: unknown;
 }
 
 /** Reads in the background. For one caller, who awaits each before the next. */
@@ -79,10 +80,10 @@ export class BackgroundReads {
       } catch (error) {
         signal.throwIfAborted();
         if (brokenInvariant(error)) throw error;
-        if (!(error instanceof ObjectStoreError) || error.kind !== "not-found") return { found, isAnswering: false };
+        if (!(error instanceof ObjectStoreError) || error.kind !== "not-found") return { found, error };
       }
     }
-    return { found, isAnswering: true };
+    return { found, error: undefined };
   }
 
   /**
@@ -90,11 +91,9 @@ export class BackgroundReads {
    * @throws as {@link stretch}
    */
   async segment(segment: SegmentEntry, signal: AbortSignal): Promise<Uint8Array> {
-    const { key, bytes: length, form, baseOffset, endOffset } = segment;
-    if (form.type === "group") {
-      const { position, crc32c } = form;
-      return this.stretch({ key, position, length, crc32c, baseOffset, endOffset }, signal);
-    }
+    const { key, bytes: length, baseOffset, endOffset } = segment;
+    const part = stretchOfPart(segment);
+    if (part) return this.stretch(part, signal);
     const { summary, batches } = decodeSegment(await this.#get({ key, position: 0, length }, signal));
     if (summary.baseOffset === baseOffset && summary.endOffset <= endOffset) return batches;
     throw new FormatError(

@@ -1,5 +1,6 @@
 // Reads the pending extents of many partitions together, one write-ahead object after the other: each is asked for once,
-// whatever number of partitions have a piece of it, and no step of it is longer than one object's pieces take.
+// whatever number of partitions have a piece of it, and no step of it is longer than one object's pieces take. A store that
+// does not answer is asked for the same object again, and not for each piece alone.
 import { type Clock, sleep } from "../host/clock.ts";
 import type { BackgroundReads } from "./background-reads.ts";
 import type { Extent } from "./extents.ts";
@@ -9,11 +10,14 @@ import type { Stretch } from "./stretch.ts";
 /** Which extents of a partition are wanted: the oldest ones it has. */
 export interface WantedExtents {
   readonly partition: PartitionLog;
-  /** Ascending and dense, one at least; an own list. */
+  /** Ascending and dense, one at least; an own list, of which the log start may have passed some since. */
   readonly extents: readonly Extent[];
   /** Since when what comes after them has been pending at most. */
   readonly restSinceMs: number;
 }
+
+/** Pauses before an object is asked for again; then all is given up. */
+const RETRY_PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000];
 
 /** Parts of {@link gatherExtents}. */
 export interface GatherComponents {
@@ -58,43 +62,55 @@ export class GatheredExtents {
     readonly bytes: Uint8Array;
     readonly unread: readonly Extent[];
   } {
-    const { partition, extents } = this.wanted;
-    const from = extents.findIndex((extent) => extent === partition.extents.all[0]);
-    const passed = from < 0 ? extents : extents.slice(0, from);
-    const start = passed.slice(0, this.#count).reduce((sum, { length }) => sum + length, 0);
+    const { extents } = this.wanted;
+    const pending = stillPending(this.wanted);
+    const passed = extents.length - pending.length;
+    const start = extents.slice(0, Math.min(passed, this.#count)).reduce((sum, { length }) => sum + length, 0);
     return {
-      extents: extents.slice(passed.length),
+      extents: pending,
       bytes: this.#bytes.subarray(start, this.#byteCount),
-      unread: extents.slice(Math.max(passed.length, this.#count)),
+      unread: extents.slice(Math.max(passed, this.#count)),
     };
   }
 }
 
+function stillPending({ partition, extents }: WantedExtents): readonly Extent[] {
+  const from = extents.findIndex((extent) => extent === partition.extents.all[0]);
+  return from < 0 ? [] : extents.slice(from);
+}
+
 /**
- * The bytes of what is wanted. What is damaged or gone ends the bytes of its partition, and a store that does not answer
- * ends those of all: who needs the rest asks for it alone, and meets the error.
+ * The bytes of what is wanted. What is damaged or gone ends the bytes of its partition: who needs the rest asks for it
+ * alone, and meets the error. Rejects with what the store failed with when it did not answer again and again.
  */
 export async function gatherExtents(
   components: GatherComponents,
   wanted: readonly WantedExtents[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<PartitionLog, GatheredExtents>> {
-  const gathered = new Map(wanted.map((one) => [one.partition, new GatheredExtents(one)] as const));
+  const gathered = new Map(
+    wanted.map((one) => [one.partition, new GatheredExtents({ ...one, extents: stillPending(one) })] as const),
+  );
   let open = [...gathered.values()];
-  for (let isAnswering = true; isAnswering && open.length > 0; open = open.filter(({ next }) => next)) {
-    isAnswering = await readOldest(components, open, signal);
+  let failures = 0;
+  while (open.length > 0) {
+    const error = await readOldest(components, open, signal);
+    failures = error === undefined ? 0 : failures + 1;
+    const pauseMs = failures === 0 ? 0 : RETRY_PAUSES_MS[failures - 1];
+    if (pauseMs === undefined) throw error;
     // Whatever the tail still holds is had without waiting: other work must not wait for all of it.
-    await sleep(components.clock, 0, signal);
+    await sleep(components.clock, pauseMs, signal);
+    open = open.filter(({ next }) => next);
   }
   return gathered;
 }
 
-/** Reads the oldest object of the session in which the first one goes on; whether the store answered. */
+/** Reads the oldest object of the session in which the first one goes on. Gives the error of a store that did not answer. */
 async function readOldest(
   { reads, stretchOf }: GatherComponents,
   open: readonly GatheredExtents[],
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<unknown> {
   const sessionId = open[0]?.next?.sessionId;
   const ofSession = open.filter(({ next }) => next?.sessionId === sessionId);
   const oldest = ofSession.reduce((flush, { next }) => Math.min(flush, next?.flush ?? flush), Number.POSITIVE_INFINITY);
@@ -105,12 +121,12 @@ async function readOldest(
     if (next.tailBytes) one.add(next.tailBytes);
     else asking.set(stretchOf(next), one);
   }
-  if (asking.size === 0) return true;
-  const { found, isAnswering } = await reads.gather([...asking.keys()], signal);
+  if (asking.size === 0) return undefined;
+  const { found, error } = await reads.gather([...asking.keys()], signal);
   for (const [stretch, one] of asking) {
     const bytes = found.get(stretch);
     if (bytes) one.add(bytes);
-    else one.stop();
+    else if (error === undefined) one.stop();
   }
-  return isAnswering;
+  return error;
 }

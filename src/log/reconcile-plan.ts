@@ -2,6 +2,7 @@
 // own, which go into a group, which segments become one. Decides nothing but when; whatever it leaves waits for the next time.
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { Extent } from "./extents.ts";
+import type { WantedExtents } from "./gathered-extents.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { ShardLog } from "./shard-log.ts";
 
@@ -69,14 +70,13 @@ export interface ReconcilePlan {
 /** A segment or a group that is to be made. */
 export interface Piece {
   readonly shardLog: ShardLog;
-  readonly partitions: readonly PartitionLog[];
+  /** What it takes, as it was when it was planned: what comes to a partition meanwhile waits for the next one. */
+  readonly wanted: readonly WantedExtents[];
   readonly isGroup: boolean;
   /** Whether it is made for its age: then its PUTs are paid for out of those of small objects. */
   readonly isSmall: boolean;
-  /** What it would take of what is pending. */
+  /** Sum of it. */
   readonly bytes: number;
-  /** What it takes at most, as more may have come by then. */
-  readonly bytesMax: number;
   /** Whether so much will be pending after it. */
   readonly isMore: boolean;
 }

@@ -78,6 +78,8 @@ type Lot = ReadonlyMap<PartitionLog, GatheredExtents>;
 
 /** A shard whose claim names more earlier terms is reconciled at once. */
 const PREV_TERMS_MAX = 16;
+/** So long at a time segments are merged before it is looked at again what is pending. */
+const MERGE_MS_MAX = 5_000;
 /** Reconciles the partitions of one session. */
 export class Reconciler {
   readonly #parts: ReconcilerComponents;
@@ -114,16 +116,33 @@ export class Reconciler {
 
   /** Looks at every partition again and again, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    let merging: readonly ShardLog[] = [];
+    let isMergingSmall = false;
     for (;;) {
       await sleep(this.#parts.clock, this.#settings.intervalMs, signal);
       const isSmallPaid = this.#smallPuts.isOpen(this.#parts.clock.monotonicMs());
       let isMore = true;
       while (isMore) isMore = await this.#reconcilePending(isSmallPaid, signal);
-      for (const shardLog of this.#servedShards()) {
-        const count = await this.#merger.merge(shardLog, { isSmallPaid }, signal);
-        this.#smallPuts.spend(this.#parts.clock.monotonicMs(), count);
-      }
+      if (merging.length === 0) [merging, isMergingSmall] = [this.#servedShards(), isSmallPaid];
+      merging = await this.#mergeSome(merging, isMergingSmall, signal);
     }
+  }
+
+  /** Merges in the shards of the list, one after the other, for a while; what is left of it. */
+  async #mergeSome(
+    shardLogs: readonly ShardLog[],
+    isSmallPaid: boolean,
+    signal: AbortSignal,
+  ): Promise<readonly ShardLog[]> {
+    const { clock } = this.#parts;
+    const endMs = clock.monotonicMs() + MERGE_MS_MAX;
+    for (const [index, shardLog] of shardLogs.entries()) {
+      // What is pending must not wait for all of it.
+      if (clock.monotonicMs() >= endMs) return shardLogs.slice(index);
+      const count = await this.#merger.merge(shardLog, { isSmallPaid }, signal);
+      this.#smallPuts.spend(clock.monotonicMs(), count);
+    }
+    return [];
   }
 
   /** One segment for each partition whose time has come; whether some of them have enough for another one. */
@@ -133,15 +152,16 @@ export class Reconciler {
     const pieces = this.#duePieces(isSmallPaid);
     for (const batch of batchesOf(pieces, this.#settings.heldBytes)) {
       const lot = await this.#gather(batch, signal);
+      // A store that does not answer has nothing for the others either.
+      if (!lot) return false;
       for (const piece of batch) {
-        const { partitions, shardLog } = piece;
+        const { shardLog, wanted } = piece;
         if (!this.#targets.isServed(shardLog)) continue;
         const putBefore = this.#puts.count;
-        await this.#targets.attempt(partitions, signal, () =>
+        await this.#targets.attempt(partitionsOf(wanted), signal, () =>
           piece.isGroup ? this.#makeGroup(piece, lot, signal) : this.#makeSegment(piece, lot, signal),
         );
-        // What is urgent has no price, or a broker that was overrun for an hour would be closed to all else for a day.
-        if (piece.isSmall && isSmallPaid) this.#smallPuts.spend(clock.monotonicMs(), this.#puts.count - putBefore);
+        if (piece.isSmall) this.#smallPuts.spend(clock.monotonicMs(), this.#puts.count - putBefore);
       }
     }
     return counters.segments.value > madeBefore && pieces.some(({ isMore }) => isMore);
@@ -150,33 +170,40 @@ export class Reconciler {
   /** What is to be done now, in the order of {@link inOrderOfPlaces}. */
   #duePieces(isSmallPaid: boolean): readonly Piece[] {
     const groups: Piece[] = [];
-    const alone: ReconcileTarget[] = [];
-    for (const { shardLog, plan, isSmallTaken } of this.#plans(isSmallPaid)) {
+    const alone: (ReconcileTarget & { readonly isUrgent: boolean })[] = [];
+    for (const { shardLog, plan, isUrgent, isSmallTaken } of this.#plans(isSmallPaid)) {
       const small = isSmallTaken ? plan.small : [];
       const isTiny = ({ extents }: PartitionLog) => extents.bytes < this.#settings.groupBytes;
-      for (const partition of plan.large) alone.push({ shardLog, partition });
-      for (const partition of small) if (!isTiny(partition)) alone.push({ shardLog, partition });
+      for (const partition of plan.large) alone.push({ shardLog, partition, isUrgent });
+      for (const partition of small) if (!isTiny(partition)) alone.push({ shardLog, partition, isUrgent });
       const partitions = fitting(small.filter(isTiny), this.#settings.segmentBytes);
+      const wanted = partitions.map((partition) => this.#wanted(partition, partition.extents.bytes));
       const bytes = partitions.reduce((sum, { extents }) => sum + extents.bytes, 0);
-      const isSmall = true;
-      if (bytes > 0)
-        groups.push({ shardLog, partitions, isGroup: true, isSmall, bytes, bytesMax: bytes, isMore: false });
+      if (bytes > 0) groups.push({ shardLog, wanted, isGroup: true, isSmall: !isUrgent, bytes, isMore: false });
     }
     const shareBytes = segmentBytesOf(alone.length, this.#settings);
-    const segments = alone.map(({ shardLog, partition }): Piece => {
+    const segments = alone.map(({ shardLog, partition, isUrgent }): Piece => {
       const pendingBytes = partition.extents.bytes;
       const bytesMax = Math.min(shareBytes, this.#targets.segmentBytes(partition));
       return {
         shardLog,
-        partitions: [partition],
+        wanted: [this.#wanted(partition, bytesMax)],
         isGroup: false,
-        isSmall: pendingBytes < this.#settings.pendingBytes,
+        // What is urgent has no price, or a broker that was overrun for an hour would make nothing small for a day.
+        isSmall: !isUrgent && pendingBytes < this.#settings.pendingBytes,
         bytes: Math.min(pendingBytes, bytesMax),
-        bytesMax,
         isMore: pendingBytes >= 2 * bytesMax,
       };
     });
-    return inOrderOfPlaces([...segments, ...groups], ({ partitions: [first] }) => first);
+    return inOrderOfPlaces([...segments, ...groups], ({ wanted: [first] }) => first?.partition);
+  }
+
+  #wanted(partition: PartitionLog, bytesMax: number): WantedExtents {
+    const { all } = partition.extents;
+    const extents = oldestExtents(all, bytesMax);
+    const isAll = extents.length === all.length;
+    const restSinceMs = isAll ? this.#parts.clock.monotonicMs() : partition.pendingSinceMs;
+    return { partition, extents, restSinceMs };
   }
 
   /** Those that have partitions: most shards of an idle broker have none, and are looked at every few seconds. */
@@ -200,27 +227,24 @@ export class Reconciler {
     });
     // Small ones are taken together wherever they are: their records lie in the same write-ahead objects.
     const isDue = isSmallPaid && planned.some(({ plan }) => plan.isSmallDue);
-    return planned.map(({ shardLog, isUrgent, plan }) => ({ shardLog, plan, isSmallTaken: isUrgent || isDue }));
+    return planned.map((one) => ({ ...one, isSmallTaken: one.isUrgent || isDue }));
   }
 
-  /** What a batch is made of, and its bytes as far as they could be read. */
-  #gather(batch: readonly Piece[], signal: AbortSignal): Promise<Lot> {
+  /** What a batch is made of, and its bytes; undefined when the store does not answer. */
+  async #gather(batch: readonly Piece[], signal: AbortSignal): Promise<Lot | undefined> {
     const { clock, walReader } = this.#parts;
-    const nowMs = clock.monotonicMs();
-    const wanted = batch.flatMap(({ partitions, isGroup, bytesMax }) =>
-      partitions.map((partition): WantedExtents => {
-        const { all } = partition.extents;
-        const extents = isGroup ? all.slice() : oldestExtents(all, bytesMax);
-        return { partition, extents, restSinceMs: extents.length === all.length ? nowMs : partition.pendingSinceMs };
-      }),
-    );
     const stretchOf = (extent: Extent) => walReader.stretchOf(extent);
-    return gatherExtents({ clock, reads: this.#reads, stretchOf }, wanted, signal);
+    const wanted = batch.flatMap((piece) => piece.wanted);
+    let lot: Lot | undefined;
+    await this.#targets.attempt(partitionsOf(wanted), signal, async () => {
+      lot = await gatherExtents({ clock, reads: this.#reads, stretchOf }, wanted, signal);
+    });
+    return lot;
   }
 
   /** A segment of the oldest that was pending. */
-  async #makeSegment({ shardLog, partitions }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
-    const [partition] = partitions;
+  async #makeSegment({ shardLog, wanted }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
+    const [partition] = partitionsOf(wanted);
     const gathered = partition && lot.get(partition);
     if (!gathered || !this.#targets.isListed({ shardLog, partition })) return;
     const name = this.#targets.nameOf(partition);
@@ -257,11 +281,11 @@ export class Reconciler {
   }
 
   /** One object for what is left of partitions that have too little for one of their own. */
-  async #makeGroup({ shardLog, partitions }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
+  async #makeGroup({ shardLog, wanted }: Piece, lot: Lot, signal: AbortSignal): Promise<void> {
     const { counters } = this.#parts;
     const read: GatheredExtents[] = [];
     const members: GroupMember[] = [];
-    for (const partition of partitions) {
+    for (const partition of partitionsOf(wanted)) {
       // Who cannot be read waits by himself: the others must not keep their objects for ever because of him.
       await this.#targets.attempt([partition], signal, async () => {
         const gathered = lot.get(partition);
@@ -303,4 +327,8 @@ export class Reconciler {
     }
     return parts;
   }
+}
+
+function partitionsOf(wanted: readonly WantedExtents[]): readonly PartitionLog[] {
+  return wanted.map(({ partition }) => partition);
 }

@@ -71,10 +71,10 @@ export function encodeGroup(key: string, shardEpoch: LeaderEpoch, members: reado
   return { object: [...body, footer], entries };
 }
 
-/** Largest record timestamps of the first and of the last batch. */
+/** First timestamp of the first batch, and the largest one of the last. */
 function endTimestamps(parts: readonly Uint8Array[]): Pick<WalExtent, "firstTimestampMs" | "lastTimestampMs"> {
   const [first] = iterateBatches(parts[0] ?? new Uint8Array());
   const last = [...iterateBatches(parts.at(-1) ?? new Uint8Array())].at(-1);
   invariant(first && last, "a group has a member without a batch");
-  return { firstTimestampMs: first.maxTimestamp, lastTimestampMs: last.maxTimestamp };
+  return { firstTimestampMs: first.baseTimestamp, lastTimestampMs: last.maxTimestamp };
 }

@@ -11,6 +11,7 @@ import type { ReconcileTarget, ReconcileTargets } from "./reconcile-targets.ts";
 import type { GroupMember } from "./reconciled-objects.ts";
 import type { ReconciledPuts } from "./reconciled-puts.ts";
 import type { ShardLog } from "./shard-log.ts";
+import { type Stretch, stretchOfPart } from "./stretch.ts";
 
 /** Parts of a {@link SegmentMerger}. */
 export interface SegmentMergerComponents {
@@ -76,13 +77,14 @@ export class SegmentMerger {
   }
 
   /** One segment for several: under a name of its own, because where the others end is no function of the log. */
-  async #intoSegment({ at, merged }: Merge, signal: AbortSignal): Promise<void> {
+  async #intoSegment(merge: Merge, signal: AbortSignal): Promise<void> {
     const { targets, puts, merges, log, onChange } = this.#parts;
+    const { at, merged } = merge;
     const { shardLog, partition } = at;
     const name = targets.nameOf(partition);
     const [first] = merged;
     if (!name || !first) return;
-    const encoded = encodeSegment(await this.#inputs(at, merged, signal));
+    const encoded = encodeSegment(await this.#inputs(merge, signal));
     const segment = await puts.suffixed({ ...name, baseOffset: first.baseOffset }, encoded, signal);
     if (!targets.isServed(shardLog)) return;
     if (targets.isListed(at) && partition.replaceSegments(merged, segment)) {
@@ -103,13 +105,24 @@ export class SegmentMerger {
   }
 
   async #intoGroup(shardLog: ShardLog, batch: readonly Merge[], signal: AbortSignal): Promise<void> {
-    const { targets, puts, merges, log, onChange } = this.#parts;
+    const { targets, reads, puts, merges, log, onChange } = this.#parts;
     const read: Merge[] = [];
     const members: GroupMember[] = [];
+    // Parts of neighbours lie in the same groups.
+    const places = new Map<SegmentEntry, Stretch>();
+    for (const part of batch.flatMap(({ merged }) => merged)) {
+      const place = stretchOfPart(part);
+      if (place) places.set(part, place);
+    }
+    const { found } = await reads.gather([...places.values()], signal);
+    const held = (part: SegmentEntry) => {
+      const place = places.get(part);
+      return place && found.get(place);
+    };
     for (const merge of batch) {
       // Who cannot be read waits by himself.
       await targets.attempt([merge.at.partition], signal, async () => {
-        members.push(memberOf(merge, await this.#inputs(merge.at, merge.merged, signal)));
+        members.push(memberOf(merge, await this.#inputs(merge, signal, held)));
         read.push(merge);
       });
     }
@@ -126,10 +139,16 @@ export class SegmentMerger {
     onChange();
   }
 
-  async #inputs(at: ReconcileTarget, merged: readonly SegmentEntry[], signal: AbortSignal): Promise<Uint8Array[]> {
+  async #inputs(
+    { at, merged }: Merge,
+    signal: AbortSignal,
+    held: (segment: SegmentEntry) => Uint8Array | undefined = () => undefined,
+  ): Promise<Uint8Array[]> {
     const { targets, reads } = this.#parts;
     const parts: Uint8Array[] = [];
-    for (const segment of merged) parts.push(await targets.input(at, segment, reads.segment(segment, signal)));
+    for (const segment of merged) {
+      parts.push(held(segment) ?? (await targets.input(at, segment, reads.segment(segment, signal))));
+    }
     return parts;
   }
 }

@@ -5,7 +5,7 @@ import { LRUCache } from "lru-cache";
 import type { ByteRange } from "../object-store/object-store.ts";
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import { SEGMENT_FOOTER_BYTES, SEGMENT_HEADER_BYTES, SegmentIndex } from "../objects/segment-index.ts";
-import type { Stretch } from "./stretch.ts";
+import { type Stretch, stretchOfPart } from "./stretch.ts";
 
 /** A stretch ends with the first entry of the index that lies this far from its beginning. */
 const STRETCH_BYTES_MIN = 256 * 1024;
@@ -36,10 +36,9 @@ export class SegmentStretches {
 
   /** What is kept of a segment. A part of a group, and a small segment, is one stretch and always at hand. */
   kept(segment: SegmentEntry): readonly Stretch[] | undefined {
-    const { form, key, bytes, baseOffset, endOffset } = segment;
-    if (form.type === "group") {
-      return [{ key, position: form.position, length: bytes, crc32c: form.crc32c, baseOffset, endOffset }];
-    }
+    const { key, bytes, baseOffset, endOffset } = segment;
+    const part = stretchOfPart(segment);
+    if (part) return [part];
     if (bytes > this.#wholeSegmentBytes) return this.#kept.get(key);
     const length = bytes - SEGMENT_HEADER_BYTES - SEGMENT_FOOTER_BYTES;
     return [{ key, position: SEGMENT_HEADER_BYTES, length, crc32c: undefined, baseOffset, endOffset }];

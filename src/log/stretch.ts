@@ -39,6 +39,12 @@ export interface StoredReads {
   noteDangling(what: { readonly offset: number; readonly error: unknown }): void;
 }
 
+/** Where a part of a group lies; undefined for a segment. */
+export function stretchOfPart({ key, form, bytes: length, baseOffset, endOffset }: SegmentEntry): Stretch | undefined {
+  if (form.type !== "group") return undefined;
+  return { key, position: form.position, length, crc32c: form.crc32c, baseOffset, endOffset };
+}
+
 /** Whether `bytes` are those of the stretch. */
 export function isStretch(stretch: Stretch, bytes: Uint8Array): boolean {
   if (bytes.length !== stretch.length) return false;

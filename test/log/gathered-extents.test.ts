@@ -5,6 +5,7 @@ import { longLivedController } from "../../src/host/abort.ts";
 import { BackgroundReads } from "../../src/log/background-reads.ts";
 import type { Extent } from "../../src/log/extents.ts";
 import { gatherExtents, type WantedExtents } from "../../src/log/gathered-extents.ts";
+import { ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { SimClock } from "../sim/sim-clock.ts";
 import { extentsOf, logOf } from "./sample-extents.ts";
@@ -96,14 +97,19 @@ it("leaves out what the log start has passed since", async () => {
   expect(gathered.get(second.partition)?.stillPending().bytes).toHaveLength(0);
 });
 
-it("asks a store that does not answer for nothing more", async () => {
-  const flushes = Array.from({ length: 5 }, (): Written => ({ counts: [1, 1], fate: "stored" }));
-  const { clock, wanted, gather, asked } = await worldOf(flushes, (nth) => ({ ms: 10, fails: nth === 2 }));
+it("asks a store that does not answer for the same object again, and for nothing else meanwhile", async () => {
+  const flushes = Array.from({ length: 4 }, (): Written => ({ counts: [1, 1], fate: "stored" }));
+  const { clock, wanted, gather, asked } = await worldOf(flushes, (nth) => ({ ms: 10, fails: nth === 2 || nth === 3 }));
   const gathered = await clock.complete(gather());
-  expect(asked()).toEqual(["0", "1", "2"]);
-  for (const { partition, extents } of wanted) {
-    expect(gathered.get(partition)?.stillPending().unread).toEqual(extents.slice(2));
-  }
+  expect(asked()).toEqual(["0", "1", "2", "2", "2", "3"]);
+  for (const { partition } of wanted) expect(gathered.get(partition)?.stillPending().unread).toEqual([]);
+});
+
+it("gives up with the store's own error when that does not help", async () => {
+  const flushes = Array.from({ length: 4 }, (): Written => ({ counts: [1, 1], fate: "stored" }));
+  const { clock, gather, asked } = await worldOf(flushes, (nth) => ({ ms: 10, fails: nth >= 2 }));
+  await expect(clock.complete(gather())).rejects.toThrow(ObjectStoreError);
+  expect(asked()).toEqual(["0", "1", "2", "2", "2", "2", "2", "2"]);
 });
 
 it("lets other work go on between two objects, also where nothing has to be waited for", async () => {
