@@ -253,13 +253,14 @@ export class Broker {
 
   /** Begins to watch the neighbours; gives what makes a change of topics wait for all brokers. */
   #joinPeers(feed: ImageFeed, process: string): TopicsOptions {
-    const { control, clock } = this.#components;
+    const { control } = this.#components;
     const { brokerId, kafka } = this.#settings;
     if (!control) return { limits: kafka };
     const { peers } = control;
-    const watch = new PeerWatch({ cluster: this.#cluster, feed, peers, brokerId });
+    const cluster = this.#cluster;
+    const watch = new PeerWatch({ cluster, feed, peers, brokerId });
     this.#tasks.spawn("watch of peers", (signal) => watch.run(signal));
-    return { limits: kafka, barrier: new ImageBarrier({ clock, feed, peers, process }) };
+    return { limits: kafka, barrier: new ImageBarrier({ cluster, feed, peers, process }) };
   }
 
   /**

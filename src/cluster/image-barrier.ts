@@ -1,16 +1,18 @@
 // Waits until every live session has applied a change of the metadata store: a client that was told of a new topic may
-// ask any broker next. Asks nobody but the other processes that the own image shows, each with one call at a time however
-// many changes wait for it, and none of them once it has left.
-import { type Clock, sleep } from "../host/clock.ts";
+// ask any broker next. Asks nobody but the other processes that the own image shows, once it has all sessions that the
+// store has, each with one call at a time however many changes wait for it, and none of them once it has left.
+import { sleep } from "../host/clock.ts";
 import type { Revision } from "../kv/key-value-store.ts";
+import { untilAnswered } from "./attempts.ts";
+import type { ClusterComponents } from "./cluster-components.ts";
 import type { LiveSession } from "./image.ts";
-import type { ImageFeed } from "./image-feed.ts";
+import { type ImageFeed, newestChange } from "./image-feed.ts";
 import { PeerError, type Peers } from "./peers.ts";
 import type { SessionId } from "./session-id.ts";
 
 /** Parts of an {@link ImageBarrier}. */
 export interface ImageBarrierParts {
-  readonly clock: Clock;
+  readonly cluster: ClusterComponents;
   readonly feed: ImageFeed;
   readonly peers: Peers;
   /** The own process, which is never asked. */
@@ -76,14 +78,14 @@ class PeerQueue {
   }
 
   async #isShown(revision: Revision, signal: AbortSignal): Promise<boolean> {
-    const { peers, clock } = this.#parts;
+    const { peers, cluster } = this.#parts;
     try {
       await peers.waitForImage(this.#session, { collection: "topics", revision }, { signal });
       return true;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
     }
-    await sleep(clock, RETRY_PAUSE_MS, signal);
+    await sleep(cluster.clock, RETRY_PAUSE_MS, signal);
     return false;
   }
 
@@ -107,14 +109,16 @@ export class ImageBarrier {
 
   /**
    * Resolves when the images of all other live sessions show the topics at `revision`, one at which they changed.
-   * Rejects with the signal's reason: a peer that lives and cannot be reached is waited for until then.
+   * Rejects with the signal's reason: a peer that lives and cannot be reached is waited for until then, and so is the
+   * metadata store.
    */
   async topics(revision: Revision, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { feed, process } = this.#parts;
     for (const sessionId of this.#queues.keys()) if (!feed.current.session(sessionId)) this.#queues.delete(sessionId);
     const waitedFor = new Set<SessionId>();
     for (;;) {
-      // Who was registered while this waited for the others may have a view from before the change.
+      // Each time: who was registered while this waited for the others may have a view from before the change.
+      await this.#sessionsShown(signal);
       const others = [...feed.current.sessions()].filter(
         (session) => session.process !== process && !waitedFor.has(session.sessionId),
       );
@@ -122,6 +126,14 @@ export class ImageBarrier {
       for (const { sessionId } of others) waitedFor.add(sessionId);
       await Promise.all(others.map((session) => this.#waitFor(session, revision, signal)));
     }
+  }
+
+  /** Until the own image has all sessions of now: its watch may have been silent since before the change. */
+  async #sessionsShown(signal: AbortSignal): Promise<void> {
+    const { cluster, feed } = this.#parts;
+    const attempt = { what: "newest change of sessions", signal };
+    const newest = await untilAnswered(cluster, attempt, (call) => newestChange(cluster, "sessions", { signal: call }));
+    await feed.waitFor("sessions", newest, { signal });
   }
 
   async #waitFor(session: LiveSession, revision: Revision, outer: AbortSignal): Promise<void> {

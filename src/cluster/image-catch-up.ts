@@ -8,7 +8,7 @@ import type { Revision } from "../kv/key-value-store.ts";
 import { callOnce } from "./attempts.ts";
 import type { ClusterComponents } from "./cluster-components.ts";
 import type { MetadataImage } from "./image.ts";
-import type { ImageFeed } from "./image-feed.ts";
+import { type ImageFeed, newestChange } from "./image-feed.ts";
 
 /** Time between the beginnings of two reads. */
 const READ_PACE_MS = 100;
@@ -87,15 +87,10 @@ export class ImageCatchUp {
     });
   }
 
-  async #read(): Promise<Revision> {
-    const { kv, keys, clock } = this.#components;
-    this.#lastReadMs = clock.monotonicMs();
+  #read(): Promise<Revision> {
+    this.#lastReadMs = this.#components.clock.monotonicMs();
     // Not with the signal of one asker: the others share it, and it has a deadline of its own.
     const attempt = { what: "newest change of topics", signal: new AbortController().signal };
-    const { entries } = await callOnce(this.#components, attempt, (call) =>
-      kv.range(keys.topics, { signal: call, isNewestOnly: true }),
-    );
-    // What was deleted since is missing in nobody's view.
-    return entries[0]?.modRevision ?? 0;
+    return callOnce(this.#components, attempt, (signal) => newestChange(this.#components, "topics", { signal }));
   }
 }

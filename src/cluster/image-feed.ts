@@ -207,6 +207,19 @@ export class ImageFeed {
 }
 
 /**
+ * The revision at which what is now in `collection` changed last, by one linearizable read; 0 where there is nothing. An
+ * image that has reached it lacks none of it: what was deleted since is missing in nobody's view.
+ */
+export async function newestChange(
+  { kv, keys }: ClusterComponents,
+  collection: ImageCollection,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<Revision> {
+  const { entries } = await kv.range(keys[collection], { signal, isNewestOnly: true });
+  return entries[0]?.modRevision ?? 0;
+}
+
+/**
  * Ends `session` as soon as the image shows that its key is gone: a fenced session without traffic learns it here.
  * Returns the way to end that.
  */

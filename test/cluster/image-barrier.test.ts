@@ -2,15 +2,18 @@
 import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ImageBarrier } from "../../src/cluster/image-barrier.ts";
+import { ImageFeed } from "../../src/cluster/image-feed.ts";
 import type { PeerLinks } from "../../src/cluster/peers.ts";
 import { Topics } from "../../src/cluster/topics.ts";
 import { longLivedController } from "../../src/host/abort.ts";
+import { KvError, type KvRangeOptions } from "../../src/kv/key-value-store.ts";
 import { type Neighbour, NeighbourWorld } from "./neighbours.ts";
+import { LaggingStore } from "./world.ts";
 
 /** The topics of `broker`, with a barrier over the others. */
 function topicsOf(broker: Neighbour, peers: PeerLinks = broker.control): Topics {
-  const { clock, feed, process, components } = broker;
-  return new Topics(components, feed, { barrier: new ImageBarrier({ clock, feed, peers, process }) });
+  const { feed, process, components: cluster } = broker;
+  return new Topics(cluster, feed, { barrier: new ImageBarrier({ cluster, feed, peers, process }) });
 }
 
 async function open(...brokerIds: readonly number[]) {
@@ -86,6 +89,38 @@ describe("a change of topics", () => {
     third.clock.resume();
     await world.pass(2000);
     expect(creation.outcome).toBe("done");
+  });
+
+  it("is not answered before a broker shows it that the own watch of sessions has not brought yet", async () => {
+    const world = new NeighbourWorld();
+    const [first] = await world.start(1);
+    if (!first) throw new Error("the first one started");
+    const { process, control: peers } = first;
+    let failureCount = 0;
+    class Store extends LaggingStore {
+      override range(prefix: string, options: KvRangeOptions) {
+        if (!options.isNewestOnly || failureCount++ > 0) return super.range(prefix, options);
+        return Promise.reject(new KvError("unavailable", "no leader"));
+      }
+    }
+    const kv = new Store(world, { prefix: world.keys.sessions, lagMs: 5000 });
+    const cluster = { ...first.components, kv };
+    const onFailure = (error: unknown) => {
+      throw error;
+    };
+    const feed = new ImageFeed(cluster, { clusterId: "c", onFailure });
+    await world.settled(feed.start(world));
+    const [second] = await world.start(2);
+    if (!second) throw new Error("the second one started");
+    expect(feed.current.brokers().map(({ brokerId }) => brokerId)).toEqual([1]);
+    second.clock.pause();
+    const topics = new Topics(cluster, feed, { barrier: new ImageBarrier({ cluster, feed, peers, process }) });
+    const creation = watched(topics.create({ name: "orders", partitionCount: 1, configs: new Map() }, world));
+    await world.pass(10_000);
+    expect(creation.outcome).toBe("pending");
+    second.clock.resume();
+    await world.pass(2000);
+    expect([creation.outcome, second.feed.current.topic("orders")?.name]).toEqual(["done", "orders"]);
   });
 
   it("no longer waits for a broker whose session has ended", async () => {

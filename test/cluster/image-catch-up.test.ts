@@ -3,38 +3,23 @@ import { expect, it } from "vitest";
 import { ImageCatchUp } from "../../src/cluster/image-catch-up.ts";
 import { ImageFeed } from "../../src/cluster/image-feed.ts";
 import { encodeTopic } from "../../src/cluster/keys.ts";
-import { sleep } from "../../src/host/clock.ts";
-import { type KeyValueStore, KvError, type WatchBatch } from "../../src/kv/key-value-store.ts";
-import { World } from "./world.ts";
+import { KvError, type KvRangeOptions } from "../../src/kv/key-value-store.ts";
+import { LaggingStore, World } from "./world.ts";
 
 /** A feed whose watch of topics lags by `lagMs`, and a count of the reads that ask for the newest change. */
 async function laggingWorld(lagMs: number) {
   const world = new World();
-  const { inner } = world.store;
   const reads = { count: 0, isFailing: false };
-  async function* late(batches: AsyncIterableIterator<WatchBatch>): AsyncIterableIterator<WatchBatch> {
-    for await (const batch of batches) {
-      await sleep(world.clock, lagMs, world.signal);
-      yield batch;
-    }
-  }
-  const kv: KeyValueStore = {
-    get: (key, options) => inner.get(key, options),
-    range: async (prefix, options) => {
+  class CountingStore extends LaggingStore {
+    override async range(prefix: string, options: KvRangeOptions) {
       if (options.isNewestOnly) {
         reads.count++;
         if (reads.isFailing) throw new KvError("unavailable", "no leader");
       }
-      return inner.range(prefix, options);
-    },
-    txn: (txn, options) => inner.txn(txn, options),
-    watch: (prefix, options) =>
-      prefix === world.keys.topics ? late(inner.watch(prefix, options)) : inner.watch(prefix, options),
-    grantLease: (ttlMs, options) => inner.grantLease(ttlMs, options),
-    keepAlive: (lease, options) => inner.keepAlive(lease, options),
-    revokeLease: (lease, options) => inner.revokeLease(lease, options),
-  };
-  const components = { ...world.components, kv };
+      return super.range(prefix, options);
+    }
+  }
+  const components = { ...world.components, kv: new CountingStore(world, { prefix: world.keys.topics, lagMs }) };
   const feed = new ImageFeed(components, {
     clusterId: "c",
     onFailure: (error) => {

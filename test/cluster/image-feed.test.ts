@@ -1,7 +1,7 @@
 // The image follows the store: what was listed, what a watch brings, and what a broken watch made it miss.
 import { describe, expect, it } from "vitest";
 import type { MetadataImage } from "../../src/cluster/image.ts";
-import { endWhenFenced, ImageFeed } from "../../src/cluster/image-feed.ts";
+import { endWhenFenced, ImageFeed, newestChange } from "../../src/cluster/image-feed.ts";
 import { encodeTopic } from "../../src/cluster/keys.ts";
 import { claimableShards, claimShards } from "../../src/cluster/shards.ts";
 import { KvError } from "../../src/kv/key-value-store.ts";
@@ -21,6 +21,20 @@ async function putTopic(world: World, name: string, partitionCount = 1): Promise
   const put = { type: "put" as const, key: world.keys.topic(name), value };
   return (await world.store.inner.txn({ compare: [], then: [put] }, world)).revision;
 }
+
+describe("the newest change of a collection", () => {
+  it("is that of the newest of what is there, and not of what was deleted or of another collection", async () => {
+    const world = new World();
+    const newest = () => newestChange(world.components, "topics", world);
+    expect(await newest()).toBe(0);
+    const first = await putTopic(world, "b");
+    const second = await putTopic(world, "a");
+    await world.session(4);
+    expect(await newest()).toBe(second);
+    await world.remove(world.keys.topic("a"));
+    expect(await newest()).toBe(first);
+  });
+});
 
 describe("the image", () => {
   it("shows what was stored before the start, and what changes afterwards", async () => {

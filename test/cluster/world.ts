@@ -4,13 +4,16 @@ import { setMaxListeners } from "node:events";
 import type { ClusterComponents } from "../../src/cluster/cluster-components.ts";
 import { ClusterKeys } from "../../src/cluster/keys.ts";
 import { Session } from "../../src/cluster/session.ts";
+import { sleep } from "../../src/host/clock.ts";
 import { silentLog } from "../../src/host/log.ts";
 import {
   type KeyValueStore,
   type KvCallOptions,
   KvError,
+  type KvRangeOptions,
   type LeaseId,
   type Txn,
+  type WatchBatch,
 } from "../../src/kv/key-value-store.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { SimClock } from "../sim/sim-clock.ts";
@@ -50,7 +53,7 @@ export class ScriptedStore implements KeyValueStore {
     return this.inner.get(key, options);
   }
 
-  range(prefix: string, options: KvCallOptions) {
+  range(prefix: string, options: KvRangeOptions) {
     return this.inner.range(prefix, options);
   }
 
@@ -131,6 +134,30 @@ export class World {
   /** Deletes a key as somebody else would. */
   async remove(key: string): Promise<void> {
     await this.store.inner.txn({ compare: [], then: [{ type: "delete", key }] }, { signal: this.signal });
+  }
+}
+
+/** The store of a world as one sees it whose watch of `prefix` is silent for `lagMs` before it tells a change. */
+export class LaggingStore extends ScriptedStore {
+  readonly #world: World;
+  readonly #lag: { readonly prefix: string; readonly lagMs: number };
+
+  constructor(world: World, lag: { readonly prefix: string; readonly lagMs: number }) {
+    super(world.store.inner);
+    this.#world = world;
+    this.#lag = lag;
+  }
+
+  override watch(prefix: string, options: KvCallOptions & { fromRevision: number }) {
+    const batches = super.watch(prefix, options);
+    return prefix === this.#lag.prefix ? this.#late(batches) : batches;
+  }
+
+  async *#late(batches: AsyncIterableIterator<WatchBatch>): AsyncIterableIterator<WatchBatch> {
+    for await (const batch of batches) {
+      await sleep(this.#world.clock, this.#lag.lagMs, this.#world.signal);
+      yield batch;
+    }
   }
 }
 
