@@ -46,8 +46,8 @@ interface TopicState {
 /** Keys that are written more than once on purpose. */
 const REWRITTEN = /(^|\/)(probe\/|cluster-id$)/;
 
-/** Puts of one object that may find it there: each answer may be lost, but not so many. */
-const PUTS_IN_VAIN_MAX = 12;
+/** Puts of one object that may find it there: each answer may be lost, but not so many of the thirty that a flush is tried. */
+const PUTS_IN_VAIN_MAX = 24;
 
 /** What is stored now, and the judge of how it came there. */
 export class StoreOracle implements ObjectWitness, KvWitness {

@@ -168,7 +168,7 @@ function withReconciling(swarm: Swarm, random: SimRandom): Swarm {
     mergedCountMin: random.pick([2, 3, 8]),
     bytesPerSecond: random.pick([0, 0, 50_000]),
     heldBytes: random.pick([1, 5_000, 1_000_000]),
-    smallPutsPerSecond: random.pick([0, 0, 2, 20]),
+    smallPutsPerSecond: random.pick([0, 0, 10, 50]),
     pendingExtentsMax: random.pick([20, 100, 1_000_000]),
   };
   const retention: Record<string, string> = {};
