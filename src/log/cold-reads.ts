@@ -5,7 +5,9 @@ import { longLivedController } from "../host/abort.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
 import { type Clock, sleep, withDeadline } from "../host/clock.ts";
 import type { Counter, Metrics } from "../host/metrics.ts";
-import type { ByteRange, ObjectStore } from "../object-store/object-store.ts";
+import type { OutageLog } from "../host/outage-log.ts";
+import { brokenInvariant } from "../invariant.ts";
+import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 
 /** How reads behind the tail go to the store. */
 export interface ColdReadSettings {
@@ -64,6 +66,8 @@ export interface ColdReadComponents {
   readonly attemptTimeoutMs: number;
   /** What reads under way may hold; a second GET that does not fit in is not sent. */
   readonly budget: ByteBudget;
+  /** Told of every GET that the store answers or fails to answer. */
+  readonly outages: OutageLog;
 }
 
 interface SecondGet {
@@ -177,11 +181,24 @@ export class ColdReads {
     const { store, clock, attemptTimeoutMs } = this.#parts;
     this.#gets.value++;
     const startMs = clock.monotonicMs();
-    const bytes = await withDeadline(clock, attemptTimeoutMs, `get of ${key}`, signal, (attempt) =>
-      store.get(key, { range, signal: attempt }),
-    );
-    this.#durationsOf(range).add(clock.monotonicMs() - startMs);
-    return bytes;
+    try {
+      const bytes = await withDeadline(clock, attemptTimeoutMs, `get of ${key}`, signal, (attempt) =>
+        store.get(key, { range, signal: attempt }),
+      );
+      this.#parts.outages.answered();
+      this.#durationsOf(range).add(clock.monotonicMs() - startMs);
+      return bytes;
+    } catch (error) {
+      // A GET that another one outran says nothing of the store.
+      if (!signal.aborted) this.#noteFailure(key, error);
+      throw error;
+    }
+  }
+
+  #noteFailure(key: string, error: unknown): void {
+    const { outages } = this.#parts;
+    if (error instanceof ObjectStoreError && error.kind === "not-found") outages.answered();
+    else if (!brokenInvariant(error)) outages.failed(error, { key });
   }
 
   #durationsOf({ length }: ByteRange): RecentDurations {

@@ -2,7 +2,7 @@
 // readers, footers for recovery. Every byte is checked against its CRC before anybody uses it.
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { ByteBudget } from "../host/byte-budget.ts";
-import { type Clock, sleep, withDeadline } from "../host/clock.ts";
+import { type Clock, DeadlineError, sleep, withDeadline } from "../host/clock.ts";
 import type { Log } from "../host/log.ts";
 import type { Counter, Metrics } from "../host/metrics.ts";
 import { OutageLog } from "../host/outage-log.ts";
@@ -66,7 +66,8 @@ export class WalReader implements StoredReads {
     const { coldReads, storeAttemptTimeoutMs: attemptTimeoutMs, readCacheBytes: cacheBytes } = settings;
     // Bounds the bytes that reads under way may bring, however many ask at the same time.
     const budget = new ByteBudget(settings.readsInFlightBytes);
-    const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget });
+    const { outages } = this;
+    const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget, outages });
     const get = (key: string, range: ByteRange) => gets.get(key, range);
     this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
     this.#segments = new SegmentStretches(get, coldReads.chunkBytes);
@@ -107,7 +108,7 @@ export class WalReader implements StoredReads {
 
   /**
    * The same, once the index is there.
-   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had; the reason and the object's key are logged
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had; damage is logged with the object's key, an outage once
    */
   loadStretches(segment: SegmentEntry): Promise<readonly Stretch[]> {
     const key = segment.form.type === "segment" ? segment.form.indexKey : segment.key;
@@ -117,7 +118,7 @@ export class WalReader implements StoredReads {
   /**
    * The bytes of a stretch.
    * @param following the stretches after it, for a reader who will go on; looked at before this returns
-   * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; the reason and the object's key are logged
+   * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; damage is logged with the object's key, an outage once
    */
   async readStretch(stretch: Stretch, signal: AbortSignal, following: Iterable<Stretch> = []): Promise<Uint8Array> {
     const range = this.#rangeOf(stretch);
@@ -150,7 +151,10 @@ export class WalReader implements StoredReads {
         if (brokenInvariant(error)) throw error;
         // No attempt will find it there: who asked looks whether the records lie elsewhere by now.
         const isGone = error instanceof ObjectStoreError && error.kind === "not-found";
-        if (!isGone) this.#parts.log.error("records unreadable", { key, baseOffset, attempt, error });
+        // An outage is told of once, not for each who reads meanwhile.
+        const isOutage = error instanceof ObjectStoreError || error instanceof DeadlineError;
+        if (!isGone)
+          this.#parts.log[isOutage ? "debug" : "error"]("records unreadable", { key, baseOffset, attempt, error });
         if (attempt < CLIENT_ATTEMPTS && !isGone) continue;
         const text = `offsets ${baseOffset} to ${endOffset} lie in ${key}, which cannot be read`;
         throw new KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, text, { cause: error });
@@ -236,7 +240,10 @@ export class WalReader implements StoredReads {
         signal.throwIfAborted();
         // Waiting mends neither of these; a bug must not be taken for a slow store.
         // Refused rights are no damage: who watches the store ends the session, and another broker takes over.
-        if (error instanceof ObjectStoreError && error.kind === "not-found") throw error;
+        if (error instanceof ObjectStoreError && error.kind === "not-found") {
+          this.outages.answered();
+          throw error;
+        }
         if (brokenInvariant(error) || clock.monotonicMs() - startedMs >= settings.readPatienceMs) throw error;
         this.outages.failed(error, { what });
         await sleep(clock, RETRY_PAUSE_MS, signal);

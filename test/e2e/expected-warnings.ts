@@ -13,6 +13,7 @@ export const expectedWarnings: readonly string[] = [
   // A probe that the network delivers late undoes the one after it: its bytes are not those that were just written.
   "no session could be registered",
   "put failed",
+  "read failed, trying again",
   "session ends",
   "these variables are set and not read",
   // A session that begins anew while its broker is cut off looks at the bucket first.

@@ -2,8 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { ByteBudget } from "../../src/host/byte-budget.ts";
 import { DeadlineError } from "../../src/host/clock.ts";
+import { silentLog } from "../../src/host/log.ts";
 import { UnexportedMetrics } from "../../src/host/metrics.ts";
+import { OutageLog } from "../../src/host/outage-log.ts";
 import { type ColdReadSettings, ColdReads, objectStoreColdReads } from "../../src/log/cold-reads.ts";
+import { ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { SimClock } from "../sim/sim-clock.ts";
 import { type GetFate, SlowStore } from "./slow-store.ts";
 
@@ -17,6 +20,13 @@ async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: numbe
   await store.put("object", [object], { ifAbsent: true, signal });
   const metrics = new UnexportedMetrics();
   const budget = new ByteBudget(100_000);
+  const told: string[] = [];
+  const log = {
+    ...silentLog,
+    warn: (line: string) => void told.push(line),
+    info: (line: string) => void told.push(line),
+  };
+  const outages = new OutageLog({ log, clock, began: "began", over: "over" });
   const reads = new ColdReads({
     store,
     clock,
@@ -24,13 +34,14 @@ async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: numbe
     settings: { ...objectStoreColdReads, bytesPerSecond: 0, ...settings },
     attemptTimeoutMs: 5_000,
     budget,
+    outages,
   });
   /** `count` GETs, one after another. */
   const warm = async (count: number) => {
     for (let index = 0; index < count; index++) await clock.complete(reads.get("object", all));
   };
   const hedged = () => metrics.counter("kafscale_cold_gets_hedged_total", "").value;
-  return { clock, store, metrics, budget, reads, warm, hedged };
+  return { clock, store, metrics, budget, outages, told, reads, warm, hedged };
 }
 
 describe("cold reads", () => {
@@ -117,5 +128,33 @@ describe("cold reads", () => {
     const first = clock.complete(reads.get("object", all));
     await expect(first).rejects.toThrow(DeadlineError);
     expect(await clock.complete(reads.get("object", all))).toEqual(object);
+  });
+
+  it("tell an outage at its beginning and at its end, a deadline being a failure", async () => {
+    const { clock, reads, outages, told } = await worldOf({}, (nth) =>
+      nth === 0 ? { ms: 60_000 } : { ms: 1_000, fails: nth < 3 },
+    );
+    await expect(clock.complete(reads.get("object", all))).rejects.toThrow(DeadlineError);
+    for (let nth = 1; nth < 3; nth++) await expect(clock.complete(reads.get("object", all))).rejects.toThrow(/fails/);
+    expect(outages.failingForMs).toBeCloseTo(2_000, 0);
+    expect(told).toEqual(["began"]);
+    await clock.complete(reads.get("object", all));
+    expect(outages.failingForMs).toBe(0);
+    expect(told).toEqual(["began", "over"]);
+  });
+
+  it("take the word that an object is gone for an answer", async () => {
+    const { clock, reads, outages, told } = await worldOf({});
+    outages.failed(new ObjectStoreError("unavailable", "get of something else"));
+    await expect(clock.complete(reads.get("nothing", all))).rejects.toMatchObject({ kind: "not-found" });
+    expect(told).toEqual(["began", "over"]);
+  });
+
+  it("tell of no outage when a GET is given up because its second was faster", async () => {
+    const { clock, store, warm, told } = await worldOf({ hedgeMsMin: 50 }, (nth) => ({ ms: nth === 30 ? 4_000 : 10 }));
+    await warm(31);
+    await clock.advance(5_000);
+    expect(store.abortedCount).toBe(1);
+    expect(told).toEqual([]);
   });
 });

@@ -1,8 +1,9 @@
 // What is told of stores that do not answer, to metrics and to a probe.
 import { expect, it } from "vitest";
-import { silentLog } from "../../src/host/log.ts";
+import { type Log, silentLog } from "../../src/host/log.ts";
 import { UnexportedMetrics } from "../../src/host/metrics.ts";
 import { OutageLog } from "../../src/host/outage-log.ts";
+import { objectStoreColdReads } from "../../src/log/cold-reads.ts";
 import { StoreOutages } from "../../src/log/store-outages.ts";
 import { ObjectStoreError } from "../../src/object-store/object-store.ts";
 import { SimClock } from "../sim/sim-clock.ts";
@@ -66,5 +67,34 @@ it("is what the calls of a broker's log meet", async () => {
   isRefusing = false;
   await world.complete(appended);
   expect(process.brokerLog.outages.reasons()).toEqual([]);
+  await process.stop();
+});
+
+it("is what the reads of consumers meet, told twice however many of them fail", async () => {
+  const world = new LogWorld();
+  const told: string[] = [];
+  const note = (message: string) => void (/read/.test(message) && told.push(message));
+  const log: Log = { ...silentLog, info: note, warn: note, error: note };
+  world.log = { ...log, child: () => log };
+  let isRefusing = false;
+  world.store = withCalls(world.memoryStore, (call, _key, run) =>
+    isRefusing && call === "get" ? Promise.reject(new ObjectStoreError("unavailable", "get of it: 503")) : run(),
+  );
+  const process = await world.start({ tailBytes: 0, readCacheBytes: 1, coldReads: objectStoreColdReads });
+  await process.createTopic("orders");
+  await process.append("orders", ["a"], {}, 0);
+  isRefusing = true;
+  for (let nth = 0; nth < 5; nth++) {
+    await expect(process.values("orders", 0, 0)).rejects.toThrow(/cannot be read/);
+    await world.pass(2_000);
+  }
+  const [reason, ...others] = process.brokerLog.outages.reasons();
+  expect(reason).toMatch(/^the object store has answered no read for 10 s \(.*503\)$/);
+  expect(others).toEqual([]);
+  expect(told).toEqual(["read failed, trying again"]);
+  isRefusing = false;
+  expect(await process.values("orders", 0, 0)).toEqual(["0:a"]);
+  expect(process.brokerLog.outages.reasons()).toEqual([]);
+  expect(told).toEqual(["read failed, trying again", "reads are answered again"]);
   await process.stop();
 });
