@@ -124,7 +124,8 @@ export class BrokerLife {
     const { ledger, trace } = this.#world;
     const settings = this.#settings();
     const isStoreAnsweringOthers = (withinMs: number) => this.#isStoreAnsweringOthers(withinMs);
-    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers }, this.name);
+    const isFenced = () => this.#world.oracle.isFenced(this.name);
+    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers, isFenced }, this.name);
     const components = {
       clock: this.clock,
       random: this.#random,

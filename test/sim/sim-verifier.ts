@@ -136,7 +136,7 @@ export class SimVerifier {
       }),
     };
     // It puts nothing, and no session of it can end.
-    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers: () => false }, NAME);
+    const log = new SimLog({ ledger, trace, isStoreAnsweringOthers: () => false, isFenced: () => false }, NAME);
     const cluster = { kv: faulty.kv, clock: node, random, log, keys: oracle.keys };
     const { objectKeys } = oracle;
     const guarded = { cluster, store: faulty.store, objectKeys, signal: this.#over.signal };

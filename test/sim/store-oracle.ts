@@ -106,6 +106,12 @@ export class StoreOracle implements ObjectWitness, KvWitness {
     return this.liveSessions.has(sessionId) ? this.sessionWriters.get(sessionId) : undefined;
   }
 
+  /** Whether a life had a session, and has none now. */
+  isFenced(writer: string): boolean {
+    const own = [...this.sessionWriters].filter(([, life]) => life === writer);
+    return own.length > 0 && own.every(([sessionId]) => !this.liveSessions.has(sessionId));
+  }
+
   /** The claims as they are. */
   get claims(): ReadonlyMap<number, ShardClaim> {
     return this.terms.claims;
