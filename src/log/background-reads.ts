@@ -35,7 +35,7 @@ interface Run {
 
 /** What {@link BackgroundReads.gather} brought. */
 export interface Gathered {
-  /** Views of what was read, for who copies them soon. */
+  /** They keep nothing else in memory. */
   readonly found: ReadonlyMap<Stretch, Uint8Array>;
   /** Of the call that the store did not answer: nothing was asked for after it. */
   readonly error: unknown;
@@ -72,10 +72,12 @@ export class BackgroundReads {
     for (const run of runsOf(stretches)) {
       try {
         const bytes = await this.#get(run, signal);
+        const wantedBytes = run.stretches.reduce((sum, { length }) => sum + length, 0);
         for (const stretch of run.stretches) {
           const start = stretch.position - run.position;
           const own = bytes.subarray(start, start + stretch.length);
-          if (isStretch(stretch, own)) found.set(stretch, own);
+          // A copy where the view would keep in memory what nobody wants.
+          if (isStretch(stretch, own)) found.set(stretch, wantedBytes < run.length ? own.slice() : own);
         }
       } catch (error) {
         signal.throwIfAborted();

@@ -2,28 +2,11 @@ import { expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import { type AppendOutcome, PendingAppend } from "../../src/log/append.ts";
-import { PartitionLog } from "../../src/log/partition-log.ts";
-import { ShardPlaces } from "../../src/log/shard-places.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { RecordBatchView } from "../../src/records/record-batch.ts";
-import { noReads } from "./sample-extents.ts";
+import { logOf } from "./sample-extents.ts";
 
-function partitionOf(topicId: string): PartitionLog {
-  return new PartitionLog(
-    { topicId, partition: 0, isInternal: false },
-    {
-      leaderEpoch: 1,
-      requireWritable: () => {},
-      requireReadable: () => {},
-      enqueue: () => {},
-      reads: noReads,
-      places: new ShardPlaces(() => {}),
-      monotonicMs: () => 0,
-    },
-  );
-}
-
-const partition = partitionOf("AAAAAAAAAAAAAAAAAAAAAQ");
+const partition = logOf([], { topicId: "AAAAAAAAAAAAAAAAAAAAAQ" });
 
 class Told {
   readonly outcomes: AppendOutcome[] = [];
@@ -60,7 +43,7 @@ it("tells who asks after the end what the others were told", () => {
 });
 
 it("is refused by a log whose topic was deleted, also to who has held it since before", async () => {
-  const deleted = partitionOf("AAAAAAAAAAAAAAAAAAAAAg");
+  const deleted = logOf([], { topicId: "AAAAAAAAAAAAAAAAAAAAAg" });
   deleted.release();
   const batch = new RecordBatchView(encodeBatch([{ timestampMs: 1, key: null, value: null }]));
   const refused = { code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION };

@@ -67,6 +67,12 @@ it("gives each stretch its own bytes, whatever else is read", () =>
     { numRuns: 10 },
   ));
 
+it("keeps in memory no byte that lay between what was wanted", async () => {
+  const { gather } = await worldOf(["a"]);
+  const given = await gather([stretchOf("a", 0, 1), stretchOf("a", 200, 1)]);
+  expect([...given.values()].map(({ buffer }) => buffer.byteLength)).toEqual([KIB, KIB]);
+});
+
 it("leaves out what is damaged and what is gone, and reads the rest", async () => {
   const { gather } = await worldOf(["a", "c"]);
   const damaged = { ...stretchOf("a", 0, 64), crc32c: 1 };

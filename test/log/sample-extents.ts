@@ -9,7 +9,7 @@ const refused = () => {
 };
 
 /** For a log of which nothing is read. */
-export const noReads: StoredReads = {
+const noReads: StoredReads = {
   stretchOf: refused,
   stretchesOf: refused,
   loadStretches: refused,
@@ -41,7 +41,10 @@ export function extentsOf(counts: readonly number[], sessionId = "s"): Extent[] 
 }
 
 /** The log of a partition in which `extents` have been pending since `sinceMs`. */
-export function logOf(extents: readonly Extent[], { sinceMs = 0, partition = 0 } = {}): PartitionLog {
+export function logOf(
+  extents: readonly Extent[],
+  { sinceMs = 0, partition = 0, topicId = "AAECAwQFBgcICQoLDA0ODw" } = {},
+): PartitionLog {
   const term = {
     leaderEpoch: 1,
     requireWritable: () => {},
@@ -51,7 +54,7 @@ export function logOf(extents: readonly Extent[], { sinceMs = 0, partition = 0 }
     places: new ShardPlaces(() => {}),
     monotonicMs: () => sinceMs,
   };
-  const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition, isInternal: false }, term);
+  const log = new PartitionLog({ topicId, partition, isInternal: false }, term);
   log.restore(0, { extents: [...extents] }, extents.at(-1)?.endOffset ?? 0);
   return log;
 }

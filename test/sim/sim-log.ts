@@ -1,6 +1,7 @@
 // The log seam of a simulated process: lines are counted, traced when somebody reads along, and those that tell of
 // damage are broken rules, for no schedule damages anything.
 import type { Log, LogFields } from "../../src/host/log.ts";
+import { ObjectStoreError } from "../../src/object-store/object-store.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Trace } from "./trace.ts";
 
@@ -48,9 +49,11 @@ export class SimLog implements Log {
   error(message: string, fields?: LogFields): void {
     this.#line("error", message, fields);
     if (message === "shard cannot be recovered") this.#world.ledger.count("shards that failed");
-    if (DAMAGE.test(message) && !isTransport(fields?.["error"] ?? fields?.["reason"])) {
+    const reason = fields?.["error"] ?? fields?.["reason"];
+    if (DAMAGE.test(message) && !isTransport(reason)) {
       // What it looks for may be removed by now, by those who took its shards over.
-      if (this.#world.isFenced()) this.#world.ledger.count("damage told of by a fenced broker");
+      const isGone = reason instanceof ObjectStoreError && reason.kind === "not-found";
+      if (isGone && this.#world.isFenced()) this.#world.ledger.count("objects missed by a fenced broker");
       else this.#world.ledger.fail("nothing committed is unreadable", `${this.#name}: ${message} ${text(fields)}`);
     }
   }
