@@ -38,8 +38,8 @@ const MIB = 1024 * 1024;
 /** For a store across a network that is paid by the GET. */
 export const objectStoreColdReads: ColdReadSettings = {
   chunkBytes: 4 * MIB,
-  // More than a flush of 8 MiB has with its last request and its footer.
-  walChunkBytes: 12 * MIB,
+  // More than the largest flush has, 12 MiB, with its last batch and its footer.
+  walChunkBytes: 16 * MIB,
   getsInFlightMax: 16,
   // A bound on what catch-up takes of network and processor. How it bears on producers is not measured yet.
   bytesPerSecond: 400 * MIB,

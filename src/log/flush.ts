@@ -160,7 +160,8 @@ export class Flusher {
 
   /** Takes the open buffer in at most `slots` parts of even size; what has no slot stays open. */
   #takeOpen(slots: number): PendingItem[][] {
-    const partCount = Math.max(1, Math.ceil(this.#openBytes / this.#parts.settings.flushBytes));
+    // To the nearest: two objects of 5 MiB would cost twice as much as one of 10.
+    const partCount = Math.max(1, Math.round(this.#openBytes / this.#parts.settings.flushBytes));
     const partBytes = this.#openBytes / partCount;
     const taken: PendingItem[][] = [];
     let next = 0;

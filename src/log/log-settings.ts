@@ -10,7 +10,7 @@ const MIB = 1024 * KIB;
 /** Settings of a broker's log. Bytes, milliseconds, counts. */
 export interface LogSettings {
   readonly putBudget: PutBudgetSettings;
-  /** A flush leaves without a token at this many bytes; a larger buffer is split evenly. */
+  /** A flush leaves without a token at this many bytes; a buffer of more than one and a half times as many is split evenly. */
   readonly flushBytes: number;
   /** A flush leaves without a token at this many partitions. */
   readonly flushExtentsMax: number;

@@ -290,6 +290,18 @@ it("splits a buffer above the flush size into flushes of even size, in order", a
   expect(Math.max(...sizes)).toBeLessThan(2 * Math.min(...sizes));
 });
 
+it("keeps a buffer of up to one and a half flush sizes in one object: two of half the size would cost twice as much", async () => {
+  const world = new LogWorld();
+  const process = await world.start({ flushBytes: 1_000 });
+  await process.createTopic("orders");
+  const partition = process.partition("orders");
+  const values = Array.from({ length: 5 }, (_, index) => `${index}`.repeat(100));
+  await world.complete(Promise.all(values.map((value) => partition.append(batchOf([value])))));
+  const { sessionId } = firstSession(process);
+  const { objects } = await world.memoryStore.list(`test/wal/${sessionId}/`, { limit: 100, signal });
+  expect(objects.map(({ bytes }) => bytes > 1_000)).toEqual([true]);
+});
+
 it("ends the broker, not only the session, when a broken invariant stands behind the session's end", async () => {
   const world = new LogWorld();
   const process = await world.start();
