@@ -31,10 +31,10 @@ async function getsOf({ metricsPort }: BrokerProcess): Promise<number> {
   return metricOf(text, "kafscale_cold_gets_total");
 }
 
-async function measure(stores: RealStores): Promise<void> {
+/** A broker with old records that are in no memory, and a topic that has been written to for a while. */
+async function prepared(stores: RealStores): Promise<BrokerProcess> {
   // Straight to the server: the front shares a process with the load, and what the reader gets through it would delay that.
-  const env = { ...stores.brokerEnv(PUTS_PER_SECOND), ...stores.s3.brokerEnv };
-  const broker = await stores.startBroker(env);
+  const broker = await stores.startBroker({ ...stores.brokerEnv(PUTS_PER_SECOND), ...stores.s3.brokerEnv });
   const port = broker.kafkaPort;
   const client = await dial(port);
   for (const [topic, partitionCount] of [
@@ -50,6 +50,12 @@ async function measure(stores: RealStores): Promise<void> {
   await broker.killHard();
   await broker.restart();
   await runOpenLoad({ ...steady, port }, WARM_UP_SECONDS);
+  return broker;
+}
+
+async function measure(stores: RealStores): Promise<void> {
+  const broker = await prepared(stores);
+  const port = broker.kafkaPort;
   const alone: number[] = [];
   const beside: number[] = [];
   const rates: number[] = [];
