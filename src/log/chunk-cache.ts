@@ -6,6 +6,7 @@ import { longLivedController } from "../host/abort.ts";
 import type { ByteBudget } from "../host/byte-budget.ts";
 import type { ByteRange } from "../object-store/object-store.ts";
 import { FormatError } from "../objects/format-error.ts";
+import { type Kept, KeptReads } from "./kept-reads.ts";
 
 /** Part of an object. */
 export interface ObjectRange extends ByteRange {
@@ -32,12 +33,19 @@ export interface ChunkCacheComponents {
   readonly chunkBytes: number;
 }
 
-/** Bytes that are kept, and which ranges of them were accepted. */
-interface Held {
-  readonly isChunk: boolean;
-  readonly bytes: Uint8Array;
+/** What became of a chunk that is kept. */
+interface ChunkUse {
   /** Lengths of accepted ranges by their start in the object. */
   readonly accepted: Map<number, number>;
+  /** Starts of the ranges that a reader has had all of, and how many bytes of the chunk these are. */
+  readonly done: Set<number>;
+  doneBytes: number;
+}
+
+/** Bytes that are kept. */
+export interface Held extends Kept {
+  /** Of a chunk; undefined for what is kept exactly as it was asked for. */
+  readonly use?: ChunkUse;
 }
 
 /** One GET's worth: a chunk, or the range itself. */
@@ -62,13 +70,16 @@ const SHARING_MAX = 8;
 const SHARING_AT_START = 4;
 /** A part of a chunk below this share is copied out, so that an answer under way does not pin the whole. */
 const VIEW_SHARE_MIN = 1 / 4;
+/** A chunk of which readers have had this share is done with: the rest is a footer, or nobody's here. */
+const DONE_SHARE = 7 / 8;
 /** Chunks of which a part was read alone, and where that part began. */
 const TOUCHED_MAX = 16_384;
 
 /** A cache over the objects of a store. Objects never change, so nothing in it gets old. */
 export class ChunkCache {
   readonly #parts: ChunkCacheComponents;
-  readonly #held: LRUCache<string, Held>;
+  /** What is kept, shared with who keeps other reads within the same bytes. */
+  readonly kept: KeptReads<Held>;
   /** Chunks on their way; whoever started one holds its bytes of the budget. */
   readonly #chunks = new Map<string, Promise<Uint8Array>>();
   /** Ranges on their way, so that many who need one cost one read and one check. */
@@ -84,37 +95,26 @@ export class ChunkCache {
 
   constructor(components: ChunkCacheComponents) {
     this.#parts = components;
-    const { cacheBytes } = components;
-    this.#held = new LRUCache({
-      maxSize: cacheBytes,
-      sizeCalculation: ({ bytes }) => bytes.length || 1,
-      dispose: (held, name, reason) => {
-        if (reason === "evict") this.#noteUse(name, held);
-      },
-    });
+    this.kept = new KeptReads(components.cacheBytes, (name, held) => this.#noteUse(name, held));
   }
 
   /** Learns from a chunk that leaves: whether more was wanted of it than the range it was fetched for. */
-  #noteUse(name: string, { isChunk, bytes, accepted }: Held): void {
-    if (!isChunk) return;
+  #noteUse(name: string, { bytes, use }: Held): void {
+    if (!use) return;
+    const { accepted } = use;
     const isShared = accepted.size > 1 || this.#touched?.has(name) === true;
     for (const length of accepted.values()) if (!isShared && length >= bytes.length * CHUNK_SHARE_MIN) return;
     this.#sharing = Math.max(-SHARING_MAX, Math.min(SHARING_MAX, this.#sharing + (isShared ? 1 : -1)));
   }
 
-  /** Bytes kept now, at most the bound given at construction. */
-  get heldBytes(): number {
-    return this.#held.calculatedSize;
-  }
-
   /** Whether a read of this range would wait for no GET of its own. */
   isAtHand(range: ObjectRange): boolean {
     const name = nameOf(range.key, range);
-    if (this.#held.has(name) || this.#ranges.has(name)) return true;
+    if (this.kept.has(name) || this.#ranges.has(name)) return true;
     const chunkBytes = this.#chunkBytesOf(range);
     if (chunkBytes === 0) return false;
     const chunks = chunksOf(range, chunkBytes);
-    return chunks.every((chunk) => this.#held.has(chunk.name) || this.#chunks.has(chunk.name));
+    return chunks.every((chunk) => this.kept.has(chunk.name) || this.#chunks.has(chunk.name));
   }
 
   /**
@@ -135,24 +135,38 @@ export class ChunkCache {
 
   /** The range out of what is kept; undefined if not all of it is, or it is not accepted. Synchronous. */
   readKept(range: CheckedRange): Uint8Array | undefined {
-    const whole = this.#held.get(nameOf(range.key, range));
+    const whole = this.kept.get(nameOf(range.key, range));
     if (whole) return whole.bytes;
     const chunkBytes = this.#chunkBytesOf(range);
     if (chunkBytes === 0) return undefined;
     const [chunk, ...more] = chunksOf(range, chunkBytes);
-    const held = chunk && more.length === 0 ? this.#held.get(chunk.name) : undefined;
+    const held = chunk && more.length === 0 ? this.kept.get(chunk.name) : undefined;
     return chunk && held ? this.#cutChunk(range, chunk, held) : undefined;
+  }
+
+  /** Notes that a reader has had all of a range: what nobody is left to want leaves first. */
+  noteDone(range: ObjectRange): void {
+    this.kept.noteDone(nameOf(range.key, range));
+    const chunkBytes = this.#chunkBytesOf(range);
+    if (chunkBytes === 0) return;
+    for (const { name, start, length } of chunksOf(range, chunkBytes)) {
+      const held = this.kept.peek(name);
+      if (!held?.use || held.use.done.has(range.start)) continue;
+      held.use.done.add(range.start);
+      held.use.doneBytes += Math.min(start + length, range.start + range.length) - Math.max(start, range.start);
+      if (held.use.doneBytes >= held.bytes.length * DONE_SHARE) this.kept.noteDone(name);
+    }
   }
 
   #cutChunk(range: CheckedRange, chunk: Piece, held: Held): Uint8Array | undefined {
     const start = range.start - chunk.start;
     const view = held.bytes.subarray(start, start + range.length);
-    if (held.accepted.get(range.start) !== range.length) {
+    if (held.use?.accepted.get(range.start) !== range.length) {
       if (!range.accepts(view)) {
-        this.#held.delete(chunk.name);
+        this.kept.delete(chunk.name);
         return undefined;
       }
-      held.accepted.set(range.start, range.length);
+      held.use?.accepted.set(range.start, range.length);
     }
     return view.length < held.bytes.length * VIEW_SHARE_MIN ? view.slice() : view;
   }
@@ -189,7 +203,7 @@ export class ChunkCache {
   }
 
   #missingOf(pieces: readonly Piece[]): readonly Piece[] {
-    return pieces.filter(({ name }) => !this.#held.has(name) && !this.#chunks.has(name));
+    return pieces.filter(({ name }) => !this.kept.has(name) && !this.#chunks.has(name));
   }
 
   #bytesFor(range: ByteRange, missing: readonly Piece[], pieceCount: number): number {
@@ -201,14 +215,14 @@ export class ChunkCache {
   #fetch(key: string, piece: Piece): Promise<Uint8Array> {
     const bytesOfPiece = { start: piece.start, length: piece.length };
     if (!piece.isChunk) return this.#parts.get(key, bytesOfPiece);
-    const held = this.#held.get(piece.name);
+    const held = this.kept.get(piece.name);
     if (held) return Promise.resolve(held.bytes);
     const underWay = this.#chunks.get(piece.name);
     if (underWay) return underWay;
     const fetching = this.#parts
       .get(key, bytesOfPiece)
       .then((bytes) => {
-        this.#held.set(piece.name, { isChunk: true, bytes, accepted: new Map() });
+        this.kept.set(piece.name, chunkOf(bytes), "many");
         return bytes;
       })
       .finally(() => this.#chunks.delete(piece.name));
@@ -221,18 +235,18 @@ export class ChunkCache {
     const [piece, ...more] = pieces;
     const [part] = parts;
     if (piece && part && piece.isChunk && more.length === 0) {
-      const held = this.#held.get(piece.name) ?? { isChunk: true, bytes: part, accepted: new Map() };
+      const held = this.kept.get(piece.name) ?? chunkOf(part);
       const bytes = this.#cutChunk(range, piece, held);
       if (bytes) return bytes;
     } else {
       const bytes = pieces.length === 1 && part ? part : joined(range, pieces, parts);
       if (range.accepts(bytes)) {
-        this.#held.set(nameOf(range.key, range), { isChunk: false, bytes, accepted: new Map() });
+        this.kept.set(nameOf(range.key, range), { bytes }, "many");
         this.#noteParts(range, pieces);
         return bytes;
       }
     }
-    for (const { name } of pieces) this.#held.delete(name);
+    for (const { name } of pieces) this.kept.delete(name);
     throw new FormatError(range.key, `${range.length} bytes at ${range.start} are not what they should be`);
   }
 
@@ -252,7 +266,7 @@ export class ChunkCache {
     // it is needed.
     const isWantedAgain = chunks.every(({ name }) => {
       const touchedAt = this.#touched?.get(name);
-      return this.#held.has(name) || this.#chunks.has(name) || (touchedAt !== undefined && touchedAt !== start);
+      return this.kept.has(name) || this.#chunks.has(name) || (touchedAt !== undefined && touchedAt !== start);
     });
     if (isWantedAgain) this.#sharing = Math.min(SHARING_MAX, this.#sharing + 1);
     // Where a range is a small part of a chunk, the assumption alone is not enough.
@@ -266,7 +280,7 @@ export class ChunkCache {
   /** Chunks that a range was joined from count as used by it, as those do that it was cut out of. */
   #noteParts({ start, length }: ByteRange, pieces: readonly Piece[]): void {
     if (pieces.length === 1) return;
-    for (const { name } of pieces) this.#held.peek(name)?.accepted.set(start, length);
+    for (const { name } of pieces) this.kept.peek(name)?.use?.accepted.set(start, length);
   }
 }
 
@@ -279,6 +293,10 @@ async function allOf(gets: readonly Promise<Uint8Array>[]): Promise<readonly Uin
     if (part.status === "rejected") throw part.reason;
     return part.value;
   });
+}
+
+function chunkOf(bytes: Uint8Array): Held {
+  return { bytes, use: { accepted: new Map(), done: new Set(), doneBytes: 0 } };
 }
 
 function nameOf(key: string, { start, length }: ByteRange): string {

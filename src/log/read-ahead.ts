@@ -7,6 +7,8 @@ import { LRUCache } from "lru-cache";
 export interface ReadAheadSource<Step> {
   nameOf(step: Step): string;
   bytesOf(step: Step): number;
+  /** Bytes that can be brought without pushing out what others wait to read. */
+  roomBytes(): number;
   /** Whether reading the step needs nothing of the store. */
   isAtHand(step: Step): boolean;
   /** Brings the step to where its reader will find it. May reject: then the reader will meet the same trouble himself. */
@@ -102,6 +104,7 @@ export class ReadAhead<Step> {
   }
 
   #hasRoomFor(bytes: number): boolean {
+    if (bytes > this.#source.roomBytes()) return false;
     const sinceMs = this.#source.monotonicMs() - UNREAD_MS_MAX;
     for (const [name, { atMs }] of this.#ahead) {
       if (this.#aheadBytes + bytes <= this.#limits.bytesMax || atMs > sinceMs) break;

@@ -6,8 +6,8 @@ import { ObjectStoreError } from "../object-store/object-store.ts";
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import type { Offset } from "../topic-partition.ts";
 import { cutBatches } from "./batch-range.ts";
-import { type Extent, Extents, OffsetRanges, rangeIndexOf } from "./extents.ts";
-import type { StoredReads, Stretch } from "./stretch.ts";
+import { type Extent, Extents, OffsetRanges } from "./extents.ts";
+import type { Run, StoredReads, Stretch } from "./stretch.ts";
 import type { TimedRange } from "./timestamp-search.ts";
 
 /** How much a read may return. */
@@ -28,6 +28,8 @@ const STORE_READS_PER_FETCH = 16;
 interface ReadStretch {
   readonly bytes: Uint8Array;
   readonly endOffset: Offset;
+  /** Where they lie, if that is not the tail. */
+  readonly stretch?: Stretch;
 }
 
 /** Segments and pending extents of one partition. The first extent continues the last segment. */
@@ -124,6 +126,7 @@ export class StoredLog {
       const atLeastOneBatch = options.atLeastOneBatch && parts.length === 0;
       const { batches, isToEnd } = cutBatches(read.bytes, { fromOffset: next, maxBytes, atLeastOneBatch });
       if (batches.length > 0) parts.push(batches);
+      if (isToEnd && read.stretch) this.#reads.noteDone(read.stretch);
       maxBytes -= batches.length;
       next = read.endOffset;
       if (!isToEnd || maxBytes <= 0) break;
@@ -178,27 +181,20 @@ export class StoredLog {
   }
 
   async #readUnit(unit: SegmentEntry | Extent, offset: Offset, signal: AbortSignal): Promise<ReadStretch | undefined> {
-    const stretches = isExtent(unit) ? [this.#reads.stretchOf(unit)] : await this.#stretchesOf(unit);
-    const stretch = stretches[rangeIndexOf(stretches, offset)];
+    const stretch = isExtent(unit) ? this.#reads.stretchOf(unit) : await this.#stretchAt(unit, offset);
     if (!stretch) return undefined;
-    const { endOffset } = stretch;
-    return { bytes: await this.#reads.readStretch(stretch, signal, this.#following(endOffset)), endOffset };
+    const following = this.#following((stretch.run ?? stretch).endOffset);
+    return { bytes: await this.#reads.readStretch(stretch, signal, following), endOffset: stretch.endOffset, stretch };
   }
 
-  async #stretchesOf(segment: SegmentEntry): Promise<readonly Stretch[]> {
-    return this.#reads.stretchesOf(segment) ?? this.#reads.loadStretches(segment);
+  async #stretchAt(segment: SegmentEntry, offset: Offset): Promise<Stretch | undefined> {
+    return this.#reads.stretchAt(segment, offset) ?? this.#reads.loadStretchAt(segment, offset);
   }
 
-  /** What comes after `offset` and is not in the tail. An index that is missing is fetched, for the reader to come. */
-  *#following(offset: Offset): Generator<Stretch> {
+  /** What comes after `offset` and is not in the tail, as far as it is known where that lies. */
+  *#following(offset: Offset): Generator<Run | Stretch> {
     for (const segment of this.segments.from(offset)) {
-      const stretches = this.#reads.stretchesOf(segment);
-      if (!stretches) {
-        // Who comes to read it meets the same trouble himself.
-        this.#reads.loadStretches(segment).catch(() => {});
-        return;
-      }
-      yield* stretches.slice(rangeIndexOf(stretches, offset));
+      if (!(yield* this.#reads.stepsFrom(segment, offset))) return;
     }
     for (const extent of this.extents.from(offset)) {
       if (extent.tailBytes) return;

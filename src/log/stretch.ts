@@ -4,6 +4,7 @@ import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import { FormatError } from "../objects/format-error.ts";
 import { checkSegmentPart } from "../objects/segment.ts";
 import { RecordBatchView } from "../records/record-batch.ts";
+import type { Offset } from "../topic-partition.ts";
 import { crc32c } from "../wire/crc32c.ts";
 import type { Extent, OffsetRange } from "./extents.ts";
 
@@ -14,27 +15,46 @@ export interface Stretch extends OffsetRange {
   readonly length: number;
   /** Of the bytes; undefined where each batch proves itself. */
   readonly crc32c: number | undefined;
+  /** Of a segment, where a GET brings several. */
+  readonly run?: Run;
   /** Whether it lies in a write-ahead object, which readers of other partitions will ask for as well. */
   readonly isInWal?: boolean;
+}
+
+/** Neighbouring stretches of a segment, which one GET brings. */
+export interface Run extends OffsetRange {
+  readonly key: string;
+  readonly position: number;
+  readonly length: number;
+  /** Ascending and dense. None where nobody has looked yet: then `endOffset` and `length` are bounds. */
+  readonly stretches: readonly Stretch[];
+  readonly segment: SegmentEntry;
 }
 
 /** How the stored records of a partition are had. */
 export interface StoredReads {
   /** Where an extent lies. */
   stretchOf(extent: Extent): Stretch;
-  /** The stretches of a segment, ascending and dense; undefined while its index is not in RAM. */
-  stretchesOf(segment: SegmentEntry): readonly Stretch[] | undefined;
+  /** The stretch of a segment that holds an offset of it; undefined while it is not known where that is. */
+  stretchAt(segment: SegmentEntry, offset: Offset): Stretch | undefined;
   /**
-   * The same, once the index is there.
-   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had
+   * The same, once it is known.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be found out
    */
-  loadStretches(segment: SegmentEntry): Promise<readonly Stretch[]>;
+  loadStretchAt(segment: SegmentEntry, offset: Offset): Promise<Stretch | undefined>;
+  /**
+   * What a reader comes to in a segment from `offset` on: what is known, and the run to look at after that; false when the
+   * index has to tell first, and is on its way.
+   */
+  stepsFrom(segment: SegmentEntry, offset: Offset): Generator<Run | Stretch, boolean>;
   /**
    * The bytes of a stretch, from a cache or the object store, checked.
-   * @param following the stretches after it, for a reader who will go on; looked at before this returns
+   * @param following what comes after it, or its run, for a reader who will go on; looked at before this returns
    * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had
    */
-  readStretch(stretch: Stretch, signal: AbortSignal, following?: Iterable<Stretch>): Promise<Uint8Array>;
+  readStretch(stretch: Stretch, signal: AbortSignal, following?: Iterable<Run | Stretch>): Promise<Uint8Array>;
+  /** Notes that a reader has had all of a stretch. */
+  noteDone(stretch: Stretch): void;
   /** Tells of an object to which a list refers and that is not there. */
   noteDangling(what: { readonly offset: number; readonly error: unknown }): void;
 }

@@ -13,13 +13,15 @@ import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
 import { decodeObject } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
+import type { Offset } from "../topic-partition.ts";
 import { type CheckedRange, ChunkCache } from "./chunk-cache.ts";
 import { ColdReads } from "./cold-reads.ts";
-import type { Extent } from "./extents.ts";
+import { type Extent, rangeIndexOf } from "./extents.ts";
 import type { LogSettings } from "./log-settings.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import { RunReads } from "./run-reads.ts";
 import { SegmentStretches } from "./segment-stretches.ts";
-import { isStretch, type StoredReads, type Stretch } from "./stretch.ts";
+import { isStretch, type Run, type StoredReads, type Stretch } from "./stretch.ts";
 
 /** Parts of a {@link WalReader}. */
 export interface WalReaderComponents {
@@ -34,6 +36,8 @@ export interface WalReaderComponents {
 /** The end of an object that one read brings: enough for nearly every footer and index. */
 const OBJECT_END_BYTES = 64 * 1024;
 const RETRY_PAUSE_MS = 200;
+/** What a GET of a segment brings even where there is no room for it, as a share of what it brings else. */
+const RUN_SHARE_MIN = 1 / 4;
 /** Attempts of a read on behalf of a client, who retries himself. */
 const CLIENT_ATTEMPTS = 3;
 
@@ -48,7 +52,8 @@ interface ObjectEnd {
 export class WalReader implements StoredReads {
   readonly #parts: WalReaderComponents;
   readonly #chunks: ChunkCache;
-  readonly #ahead: ReadAhead<Stretch>;
+  readonly #runs: RunReads;
+  readonly #ahead: ReadAhead<Run | Stretch>;
   readonly #segments: SegmentStretches;
   /** Reads under way with their further attempts, so that what many wait for is tried, and told of, once. */
   readonly #underWay = new Map<string, Promise<Uint8Array>>();
@@ -70,7 +75,11 @@ export class WalReader implements StoredReads {
     const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget, outages });
     const get = (key: string, range: ByteRange) => gets.get(key, range);
     this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
-    this.#segments = new SegmentStretches(get, coldReads.chunkBytes);
+    const { kept } = this.#chunks;
+    const bytesMin = coldReads.chunkBytes * RUN_SHARE_MIN;
+    const accepts = (stretch: Stretch, bytes: Uint8Array) => this.#accepts(stretch, bytes);
+    this.#runs = new RunReads({ get, budget, kept, bytesMin, accepts });
+    this.#segments = new SegmentStretches({ get, runs: this.#runs, getBytes: coldReads.chunkBytes });
     this.#ahead = new ReadAhead(this.#readAheadSource(), {
       windowBytes: coldReads.readAheadBytes,
       // Of what is kept; a chunk may hold several times what is read of it.
@@ -82,17 +91,28 @@ export class WalReader implements StoredReads {
       "kafscale_dangling_reads_total",
       "Reads of objects that a partition refers to and that are not there.",
     );
-    metrics.gauge("kafscale_read_cache_bytes", "Bytes of older records kept in RAM.", () => this.#chunks.heldBytes);
+    metrics.gauge("kafscale_read_cache_bytes", "Bytes of older records kept in RAM.", () => kept.bytes);
   }
 
   #readAheadSource() {
     return {
       nameOf,
-      bytesOf: (stretch: Stretch) => stretch.length,
-      isAtHand: (stretch: Stretch) => this.#chunks.isAtHand(this.#rangeOf(stretch)),
-      load: (stretch: Stretch) => this.#read(stretch, this.#rangeOf(stretch)),
+      bytesOf: (step: Run | Stretch) => step.length,
+      roomBytes: () => this.#runs.roomBytes,
+      isAtHand: (step: Run | Stretch) => {
+        if (!isRun(step)) return this.#chunks.isAtHand(this.#rangeOf(step));
+        return step.stretches.length > 0 && step.stretches.every((stretch) => this.#runs.isAtHand(stretch));
+      },
+      load: (step: Run | Stretch) => this.#loadAhead(step),
       monotonicMs: () => this.#parts.clock.monotonicMs(),
     };
+  }
+
+  async #loadAhead(step: Run | Stretch): Promise<unknown> {
+    if (!isRun(step)) return this.#read(step);
+    if (step.stretches.length === 0) return this.loadStretchAt(step.segment, step.baseOffset);
+    const missing = step.stretches.find((stretch) => !this.#runs.isAtHand(stretch));
+    return missing && this.#read(missing);
   }
 
   /** Where a committed extent lies. */
@@ -101,42 +121,72 @@ export class WalReader implements StoredReads {
     return { key, position, length, crc32c, baseOffset, endOffset, isInWal: true };
   }
 
-  /** The stretches of a segment; undefined while its index is not in RAM. */
-  stretchesOf(segment: SegmentEntry): readonly Stretch[] | undefined {
-    return this.#segments.kept(segment);
+  /** The stretch of a segment that holds an offset of it; undefined while it is not known where that is. */
+  stretchAt(segment: SegmentEntry, offset: Offset): Stretch | undefined {
+    const { stretches } = this.#segments.known(segment);
+    return stretches[rangeIndexOf(stretches, offset)];
   }
 
   /**
-   * The same, once the index is there.
-   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be had; damage is logged with the object's key, an outage once
+   * The same, once it is known.
+   * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be found out; damage is logged with the object's key, an outage once
    */
-  loadStretches(segment: SegmentEntry): Promise<readonly Stretch[]> {
-    const key = segment.form.type === "segment" ? segment.form.indexKey : segment.key;
-    return this.#attempt({ ...segment, key }, () => this.#segments.load(segment));
+  async loadStretchAt(segment: SegmentEntry, offset: Offset): Promise<Stretch | undefined> {
+    const run = this.#segments.nextRun(segment, offset);
+    if (run) await this.#attempt(segment, () => this.#segments.look(run));
+    const found = this.stretchAt(segment, offset);
+    if (found || segment.form.type === "group") return found;
+    const { stretches } = await this.#attempt({ ...segment, key: segment.form.indexKey }, () =>
+      this.#segments.loadIndex(segment),
+    );
+    return stretches[rangeIndexOf(stretches, offset)];
+  }
+
+  /** What a reader comes to in a segment from `offset` on; false when its index has to tell first, and is on its way. */
+  *stepsFrom(segment: SegmentEntry, offset: Offset): Generator<Run | Stretch, boolean> {
+    const { steps, rest } = this.#segments.known(segment);
+    yield* steps.slice(rangeIndexOf(steps, offset));
+    if (rest.length === 0) return true;
+    const run = this.#segments.nextRun(segment, rest.offset);
+    if (run) yield run;
+    // Who comes to read it meets the same trouble himself.
+    else this.loadStretchAt(segment, rest.offset).catch(() => {});
+    return run !== undefined;
   }
 
   /**
    * The bytes of a stretch.
-   * @param following the stretches after it, for a reader who will go on; looked at before this returns
+   * @param following what comes after it, or its run, for a reader who will go on; looked at before this returns
    * @throws KafkaError KAFKA_STORAGE_ERROR when they cannot be had; damage is logged with the object's key, an outage once
    */
-  async readStretch(stretch: Stretch, signal: AbortSignal, following: Iterable<Stretch> = []): Promise<Uint8Array> {
-    const range = this.#rangeOf(stretch);
-    const kept = this.#chunks.readKept(range);
+  async readStretch(
+    stretch: Stretch,
+    signal: AbortSignal,
+    following: Iterable<Run | Stretch> = [],
+  ): Promise<Uint8Array> {
+    const kept = stretch.run ? this.#runs.readKept(stretch) : this.#chunks.readKept(this.#rangeOf(stretch));
     // Before what follows, so that the reader's own GET goes first. Not with his signal: others may join this read, and
     // the attempts are bounded by themselves.
-    const reading = kept ?? this.#read(stretch, range);
-    this.#ahead.note(stretch, following);
+    const reading = kept ?? this.#read(stretch);
+    this.#ahead.note(stretch.run ?? stretch, following);
     const bytes = await reading;
     signal.throwIfAborted();
     return bytes;
   }
 
-  #read(stretch: Stretch, range: CheckedRange): Promise<Uint8Array> {
-    const name = nameOf(stretch);
+  /** Notes that a reader has had all of a stretch. */
+  noteDone(stretch: Stretch): void {
+    if (stretch.run) this.#runs.noteDone(stretch);
+    else this.#chunks.noteDone(this.#rangeOf(stretch));
+  }
+
+  #read(stretch: Stretch): Promise<Uint8Array> {
+    // Who knows a segment by its index may have cut it differently from who looks at it as he reads.
+    const name = `${nameOf(stretch)}+${stretch.length}`;
     let reading = this.#underWay.get(name);
     if (!reading) {
-      reading = this.#attempt(stretch, () => this.#chunks.read(range)).finally(() => this.#underWay.delete(name));
+      const read = () => (stretch.run ? this.#runs.read(stretch) : this.#chunks.read(this.#rangeOf(stretch)));
+      reading = this.#attempt(stretch, read).finally(() => this.#underWay.delete(name));
       this.#underWay.set(name, reading);
     }
     return reading;
@@ -169,14 +219,15 @@ export class WalReader implements StoredReads {
   }
 
   #rangeOf(stretch: Stretch): CheckedRange {
-    const accepts = (bytes: Uint8Array) => {
-      if (isStretch(stretch, bytes)) return true;
-      this.#corrupt.value++;
-      return false;
-    };
     const { key, position: start, length } = stretch;
     const chunkBytes = stretch.isInWal ? this.#parts.settings.coldReads.walChunkBytes : undefined;
-    return { key, start, length, chunkBytes, accepts };
+    return { key, start, length, chunkBytes, accepts: (bytes) => this.#accepts(stretch, bytes) };
+  }
+
+  #accepts(stretch: Stretch, bytes: Uint8Array): boolean {
+    if (isStretch(stretch, bytes)) return true;
+    this.#corrupt.value++;
+    return false;
   }
 
   /** The footer of a committed flush; see {@link patiently} for what is retried. */
@@ -252,8 +303,12 @@ export class WalReader implements StoredReads {
   }
 }
 
-function nameOf({ key, position }: Stretch): string {
+function nameOf({ key, position }: Run | Stretch): string {
   return `${key}@${position}`;
+}
+
+function isRun(step: Run | Stretch): step is Run {
+  return "stretches" in step;
 }
 
 /** Where a block lies in an object. */

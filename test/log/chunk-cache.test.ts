@@ -92,7 +92,7 @@ describe("a read through the cache", () => {
               }
             });
             await world.clock.complete(Promise.all(batch));
-            expect(world.cache.heldBytes).toBeLessThanOrEqual(cacheBytes);
+            expect(world.cache.kept.bytes).toBeLessThanOrEqual(cacheBytes);
           }
           expect(right + failed).toBe(ranges.length);
           if (!fails.includes(true)) expect(failed).toBe(0);
@@ -204,7 +204,7 @@ describe("bytes that are not accepted", () => {
       await store.put("a", [bad], { ifAbsent: false, signal });
       await expect(clock.complete(read("a", 50, 60))).rejects.toThrow(FormatError);
       await expect(clock.complete(read("a", 50, 10))).rejects.toThrow(/a: 10 bytes at 50/);
-      expect(cache.heldBytes).toBe(0);
+      expect(cache.kept.bytes).toBe(0);
       await store.put("a", [good], { ifAbsent: false, signal });
       expect(await clock.complete(read("a", 50, 60))).toEqual(good.subarray(50, 110));
     },

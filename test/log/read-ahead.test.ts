@@ -9,10 +9,11 @@ interface Load {
 
 /** Steps are numbers; each has 10 bytes. */
 function worldOf(limits: Partial<ReadAheadLimits> = {}) {
-  const world = { nowMs: 0, loads: [] as Load[], atHand: new Set<number>() };
+  const world = { nowMs: 0, roomBytes: 1_000, loads: [] as Load[], atHand: new Set<number>() };
   const source = {
     nameOf: (step: number) => `step ${step}`,
     bytesOf: () => 10,
+    roomBytes: () => world.roomBytes,
     isAtHand: (step: number) => world.atHand.has(step),
     load: (step: number) =>
       new Promise<void>((resolve, reject) => {
@@ -103,6 +104,16 @@ it("keeps to its bytes; what lost its reader counts for ten seconds", () => {
   read(52);
   expect(loaded()).toEqual([3, 4, 5, 6, 53, 54, 55]);
   expect(ahead.aheadBytes).toBe(30);
+});
+
+it("brings nothing that there is no room for", () => {
+  const { world, read, loaded } = worldOf();
+  world.roomBytes = 9;
+  for (const step of [1, 2]) read(step);
+  expect(loaded()).toEqual([]);
+  world.roomBytes = 10;
+  read(3);
+  expect(loaded()).toEqual([4, 5, 6, 7]);
 });
 
 it("keeps to its loads, and goes on when they have settled", async () => {

@@ -11,9 +11,11 @@ const refused = () => {
 /** For a log of which nothing is read. */
 const noReads: StoredReads = {
   stretchOf: refused,
-  stretchesOf: refused,
-  loadStretches: refused,
+  stretchAt: refused,
+  loadStretchAt: refused,
+  stepsFrom: refused,
   readStretch: refused,
+  noteDone: refused,
   noteDangling: refused,
 };
 

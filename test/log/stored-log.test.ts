@@ -18,8 +18,13 @@ function logWithoutObject(requireKept: () => void) {
     stretchOf: ({ baseOffset, endOffset }: { baseOffset: number; endOffset: number }) => {
       return { key: "wal/s/1", position: 0, length: 1, crc32c: 0, baseOffset, endOffset };
     },
-    stretchesOf: () => undefined,
-    loadStretches: () => Promise.reject(gone),
+    stretchAt: () => undefined,
+    loadStretchAt: () => Promise.reject(gone),
+    stepsFrom: function* () {
+      yield* [];
+      return true;
+    },
+    noteDone: () => {},
     readStretch: () => Promise.reject(gone),
     noteDangling: ({ offset }: { offset: number }) => void dangling.push(offset),
   };

@@ -11,11 +11,13 @@ import { embeddedLogSettings, type LogSettings } from "../../src/log/log-setting
 import { PartitionLog } from "../../src/log/partition-log.ts";
 import { ShardPlaces } from "../../src/log/shard-places.ts";
 import { WalReader } from "../../src/log/wal-reader.ts";
+import type { SegmentEntry } from "../../src/objects/checkpoint-lists.ts";
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { iterateBatches } from "../../src/records/record-batch.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
 import { SimClock } from "../sim/sim-clock.ts";
+import { sampleSegment } from "./sample-segments.ts";
 import { type GetFate, SlowStore } from "./slow-store.ts";
 
 const sessionId = "0123456789abcdef01234567";
@@ -92,7 +94,7 @@ function readerOf(
       coldReads: { ...objectStoreColdReads, bytesPerSecond: 0, hedgeMsMin: Number.POSITIVE_INFINITY, ...coldReads },
     },
   });
-  const logOf = (extents: readonly Extent[]) => {
+  const logOf = (extents: readonly Extent[], segments: readonly SegmentEntry[] = []) => {
     const term = {
       leaderEpoch: 1,
       requireWritable() {},
@@ -103,7 +105,7 @@ function readerOf(
       monotonicMs: () => clock.monotonicMs(),
     };
     const log = new PartitionLog({ topicId: "AAECAwQFBgcICQoLDA0ODw", partition: 0, isInternal: false }, term);
-    log.restore(0, { extents }, extents.at(-1)?.endOffset ?? 0);
+    log.restore(0, { extents, segments }, (extents.at(-1) ?? segments.at(-1))?.endOffset ?? 0);
     return log;
   };
   return { logOf, metrics, walReader };
@@ -232,6 +234,112 @@ describe("reading behind the tail", () => {
     const codes = await clock.complete(Promise.all(reads));
     expect(new Set(codes)).toEqual(new Set([ErrorCode.KAFKA_STORAGE_ERROR]));
     expect(store.ranges).toHaveLength(3);
+  });
+});
+
+/** Puts segments that follow each other, of the batches given, and tells their entries. */
+async function putSegments(store: SlowStore, partition: number, segments: readonly (readonly number[])[]) {
+  const signal = new AbortController().signal;
+  const entries: SegmentEntry[] = [];
+  for (const valueBytes of segments) {
+    const baseOffset = entries.at(-1)?.endOffset ?? 0;
+    const { entry, index, object } = sampleSegment(`${partition}/${baseOffset}.kfs`, baseOffset, valueBytes);
+    await store.put(entry.key, [object], { ifAbsent: true, signal });
+    await store.put(`${entry.key}.index`, [index], { ifAbsent: true, signal });
+    entries.push(entry);
+  }
+  return entries;
+}
+
+describe("reading segments", () => {
+  const valueBytes = fc.constantFrom(0, 40, 700, 3_000);
+
+  it("gives every consumer the same records, wherever he begins, whatever is cached, looked at or read ahead", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(valueBytes, { minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 4 }),
+        fc.constantFrom(0, 500, 2_000, 100_000),
+        fc.constantFrom(1, 3_000, 1_000_000),
+        fc.constantFrom(1, 2_000, 1_000_000),
+        fc.constantFrom(0, 4_000, 100_000),
+        fc.array(fc.record({ from: fc.nat(60), maxBytes: fc.constantFrom(1, 300, 5_000) }), {
+          minLength: 1,
+          maxLength: 5,
+        }),
+        async (segments, chunkBytes, readCacheBytes, readsInFlightBytes, readAheadBytes, consumers) => {
+          const clock = new SimClock({ seed: "segments" });
+          const store = new SlowStore(clock, (nth) => ({ ms: (nth * 13) % 90 }));
+          const entries = await putSegments(store, 0, segments);
+          const coldReads = { chunkBytes, walChunkBytes: chunkBytes, readAheadBytes, getsInFlightMax: 4 };
+          const { logOf, metrics } = readerOf(clock, store, coldReads, { readCacheBytes, readsInFlightBytes });
+          const log = logOf([], entries);
+          const reads = consumers.map(async ({ from, maxBytes }) => {
+            const first = Math.min(from, log.highWatermark);
+            expect(await consume(log, first, maxBytes)).toEqual(countFrom(first, log.highWatermark));
+          });
+          await clock.complete(Promise.all(reads));
+          await clock.advance(1_000);
+          expect(clock.pendingCount).toBe(0);
+          expect(metrics.counters.get("kafscale_corrupt_reads_total")?.value).toBe(0);
+        },
+      ),
+      { numRuns: 150 },
+    ));
+
+  it("costs readers who take turns hardly more than a GET for each run, and no index, though their runs fill the cache", async () => {
+    const clock = new SimClock({ seed: "turns" });
+    const store = new SlowStore(clock);
+    const partitions = 16;
+    const chunkBytes = 16 * 1_100;
+    const settings = { readCacheBytes: partitions * chunkBytes * 1.35, readsInFlightBytes: 1e6 };
+    const { logOf } = readerOf(clock, store, { chunkBytes, readAheadBytes: 4 * chunkBytes }, settings);
+    const readers: { log: PartitionLog; next: number }[] = [];
+    for (let partition = 0; partition < partitions; partition++) {
+      const segments = Array.from({ length: 4 }, () => Array.from({ length: 40 }, () => 1_000));
+      readers.push({ log: logOf([], await putSegments(store, partition, segments)), next: 0 });
+    }
+    const options = { maxBytes: 4 * 1_100, atLeastOneBatch: true, signal: new AbortController().signal };
+    while (readers.some(({ log, next }) => next < log.highWatermark)) {
+      for (const reader of readers) {
+        const parts = await clock.complete(reader.log.read(reader.next, options));
+        for (const part of parts) for (const { nextOffset } of iterateBatches(part)) reader.next = nextOffset;
+      }
+    }
+    expect(store.ranges.filter(({ key }) => key.endsWith(".index"))).toEqual([]);
+    // What is read ahead for one takes room that another could have filled with a whole run.
+    const runs = partitions * 4 * 2;
+    expect(store.ranges.length).toBeGreaterThanOrEqual(runs);
+    expect(store.ranges.length).toBeLessThanOrEqual(runs * 1.15);
+  });
+
+  it("answers KAFKA_STORAGE_ERROR for damage, after three tries, and serves what lies before and behind it", async () => {
+    const signal = new AbortController().signal;
+    const clock = new SimClock({ seed: "damaged segment" });
+    const store = new SlowStore(clock);
+    const [entry] = await putSegments(store, 0, [Array.from({ length: 600 }, () => 20)]);
+    if (!entry) throw new Error("there is a segment");
+    const bytes = await clock.complete(store.get(entry.key, { signal }));
+    const damaged = bytes.slice();
+    const middle = Math.floor(bytes.length / 2);
+    damaged[middle] = (damaged[middle] ?? 0) ^ 1;
+    await store.put(entry.key, [damaged], { ifAbsent: false, signal });
+    const { logOf, metrics } = readerOf(clock, store, { chunkBytes: 30_000 });
+    const log = logOf([], [entry]);
+    const last = await clock.complete(consume(log, 599, 1_000));
+    expect(last).toEqual([599]);
+    const before: number[] = [];
+    const reading = async () => {
+      for (let next = 0; ; next++) {
+        await log.read(next, { maxBytes: 1, atLeastOneBatch: true, signal });
+        before.push(next);
+      }
+    };
+    expect(await clock.complete(reading().catch(errorCodeOf))).toBe(ErrorCode.KAFKA_STORAGE_ERROR);
+    expect(before.length).toBeGreaterThan(100);
+    expect(before.length).toBeLessThan(400);
+    expect(metrics.counters.get("kafscale_corrupt_reads_total")?.value).toBeGreaterThanOrEqual(3);
+    await store.put(entry.key, [bytes], { ifAbsent: false, signal });
+    expect(await clock.complete(consume(log, 0, 1_000))).toEqual(countFrom(0, 600));
   });
 });
 

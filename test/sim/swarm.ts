@@ -1,5 +1,7 @@
 // Swarm configuration: each seed draws which faults exist and how often each kind of call meets them, and what the broker
 // and its clients are like. A bug that needs slow commits and healthy keep-alives shows only where rates differ by kind.
+import type { ColdReadSettings } from "../../src/log/cold-reads.ts";
+import { embeddedLogSettings } from "../../src/log/log-settings.ts";
 import { defaultReconcile, type ReconcileSettings } from "../../src/log/reconcile-plan.ts";
 import type { RemovalSettings } from "../../src/log/remover.ts";
 import type { FaultRates, RatesByKind } from "./faulty-calls.ts";
@@ -67,6 +69,7 @@ export interface BrokerSwarm {
   readonly putBudget: { readonly perSecond: number; readonly burst: number };
   readonly tailBytes: number;
   readonly readCacheBytes: number;
+  readonly coldReads: ColdReadSettings;
   readonly checkpointIntervalMs: number;
   readonly checkpointFlushes: number;
   readonly putTimeoutMs: number;
@@ -153,7 +156,26 @@ export function drawSwarm(random: SimRandom): Swarm {
     withOvertakenCommits(reconciling, random.split("overtaken heads")),
     random.split("brokers"),
   );
-  return withStoreCuts(withFailedShards(patient, random.split("failed shards")), random.split("store cuts"));
+  const failed = withFailedShards(patient, random.split("failed shards"));
+  return withChunks(withStoreCuts(failed, random.split("store cuts")), random.split("cold reads"));
+}
+
+/** Share of the seeds that read as from a bucket: in chunks and runs of segments, ahead of who reads on. */
+const CHUNKS_SHARE = 0.5;
+
+/** Drawn apart. So small that a run is a part of a segment, and a chunk of a write-ahead object; the tail holds little. */
+function withChunks(swarm: Swarm, random: SimRandom): Swarm {
+  if (!random.chance(CHUNKS_SHARE)) return swarm;
+  const { broker } = swarm;
+  const chunkBytes = random.pick([500, 1_500, 4_096, 4_096, 65_536]);
+  const coldReads = {
+    ...broker.coldReads,
+    chunkBytes,
+    walChunkBytes: chunkBytes * random.pick([1, 3]),
+    getsInFlightMax: random.pick([2, 16]),
+    readAheadBytes: chunkBytes * random.pick([0, 2, 8]),
+  };
+  return { ...swarm, broker: { ...broker, coldReads, tailBytes: random.pick([0, 0, 2_000, broker.tailBytes]) } };
 }
 
 /** Drawn apart: sizes and ages so small that a minute sees segments, groups, merges and records that expire. */
@@ -384,6 +406,7 @@ function drawBroker(random: SimRandom): Omit<BrokerSwarm, "removal"> {
     ]),
     tailBytes: random.pick([0, 2_000, 64 * 1024, 16 * 1024 * 1024]),
     readCacheBytes: random.pick([1, 4_000, 1024 * 1024]),
+    coldReads: embeddedLogSettings.coldReads,
     checkpointIntervalMs: random.pick([500, 1_500, 5_000, 5_000, 60_000]),
     checkpointFlushes: random.pick([3, 16, 64, 2_048]),
     putTimeoutMs: random.pick([2_000, 8_000, 30_000]),
