@@ -12,8 +12,8 @@ import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-st
 /** How reads behind the tail go to the store. */
 export interface ColdReadSettings {
   /**
-   * Bytes of the aligned pieces that are fetched and kept. 0: exactly what is asked for, where a GET costs no more than
-   * its bytes.
+   * What a GET of a segment brings at least, if there is as much, and the aligned pieces that are fetched and kept of
+   * groups. 0: exactly what is asked for, where a GET costs no more than its bytes.
    */
   readonly chunkBytes: number;
   /**

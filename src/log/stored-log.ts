@@ -121,7 +121,7 @@ export class StoredLog {
       if (!unit) break;
       const tailBytes = this.#tailBytes(unit, next);
       if (!tailBytes && parts.length > 0 && ++storeReads > STORE_READS_PER_FETCH) break;
-      const read = tailBytes ?? (await this.bytesAt(next, options.signal));
+      const read = tailBytes ?? (await this.#bytesAt(next, options.signal));
       if (!read) break;
       const atLeastOneBatch = options.atLeastOneBatch && parts.length === 0;
       const { batches, isToEnd } = cutBatches(read.bytes, { fromOffset: next, maxBytes, atLeastOneBatch });
@@ -135,10 +135,16 @@ export class StoredLog {
   }
 
   /**
-   * The stretch that holds `offset`; undefined past the end, and where the log was cut meanwhile.
+   * The stretch that holds `offset`, for who takes all of it; undefined past the end, and where the log was cut meanwhile.
    * @throws KafkaError KAFKA_STORAGE_ERROR when it cannot be read
    */
   async bytesAt(offset: Offset, signal: AbortSignal): Promise<ReadStretch | undefined> {
+    const read = await this.#bytesAt(offset, signal);
+    if (read?.stretch) this.#reads.noteDone(read.stretch);
+    return read;
+  }
+
+  async #bytesAt(offset: Offset, signal: AbortSignal): Promise<ReadStretch | undefined> {
     const unit = this.#unitAt(offset);
     if (!unit) return undefined;
     try {

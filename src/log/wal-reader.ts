@@ -38,6 +38,8 @@ const OBJECT_END_BYTES = 64 * 1024;
 const RETRY_PAUSE_MS = 200;
 /** What a GET of a segment brings even where there is no room for it, as a share of what it brings else. */
 const RUN_SHARE_MIN = 1 / 4;
+/** Reading ahead leaves this share of the room to those who need theirs now: what it takes from them costs more GETs. */
+const ROOM_KEPT_SHARE = 1 / 2;
 /** Attempts of a read on behalf of a client, who retries himself. */
 const CLIENT_ATTEMPTS = 3;
 
@@ -98,7 +100,7 @@ export class WalReader implements StoredReads {
     return {
       nameOf,
       bytesOf: (step: Run | Stretch) => step.length,
-      roomBytes: () => this.#runs.roomBytes,
+      roomBytes: () => this.#runs.roomBytes - this.#parts.settings.readCacheBytes * ROOM_KEPT_SHARE,
       isAtHand: (step: Run | Stretch) => {
         if (!isRun(step)) return this.#chunks.isAtHand(this.#rangeOf(step));
         return step.stretches.length > 0 && step.stretches.every((stretch) => this.#runs.isAtHand(stretch));

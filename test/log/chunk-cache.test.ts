@@ -172,6 +172,20 @@ describe("a read through the cache", () => {
   });
 });
 
+it("lets go of a chunk first when readers have had nearly all of it, however often one of them had the same part", async () => {
+  const { clock, cache, read, rangeOf } = await worldOf({ cacheBytes: 300 });
+  const kept = () => [0, 1, 2, 3, 4].filter((chunk) => cache.kept.has(`a#${chunk}`));
+  for (const start of [0, 100, 200]) await clock.complete(read("a", start, 60));
+  for (let times = 0; times < 3; times++) cache.noteDone(rangeOf("a", 100, 60));
+  await clock.complete(read("a", 300, 60));
+  expect(kept()).toEqual([1, 2, 3]);
+  // The end of the second chunk and the beginning of the third.
+  cache.noteDone(rangeOf("a", 270, 50));
+  cache.noteDone(rangeOf("a", 200, 60));
+  await clock.complete(read("a", 400, 60));
+  expect(kept()).toEqual([1, 3, 4]);
+});
+
 it("fetches an object in chunks of the size that suits it", async () => {
   const { clock, store, cache, rangeOf } = await worldOf({ keys: ["a", "b"] });
   const read = async (key: string, start: number, chunkBytes?: number) => {

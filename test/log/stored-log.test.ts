@@ -1,9 +1,10 @@
-// A record that is not where it was: moved, deleted with its topic, or truly gone.
+// A record that is not where it was: moved, deleted with its topic, or truly gone; and when one that is there was read.
 import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../generated/kafka/error-codes.ts";
 import { KafkaError } from "../../src/kafka-error.ts";
 import { StoredLog } from "../../src/log/stored-log.ts";
 import { ObjectStoreError } from "../../src/object-store/object-store.ts";
+import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { extentsOf } from "./sample-extents.ts";
 
 const { signal } = new AbortController();
@@ -57,4 +58,34 @@ describe("a read of an object that is gone", () => {
     expect(await reading).toEqual([]);
     expect(dangling).toEqual([]);
   });
+});
+
+it("tells when a reader has had all of a stretch, not while he has had a part", async () => {
+  const records = Array.from({ length: 4 }, (_, offset) =>
+    encodeBatch([{ timestampMs: 1, key: null, value: null }], { baseOffset: offset }),
+  );
+  const bytes = new Uint8Array(Buffer.concat(records));
+  const done: number[] = [];
+  const reads = {
+    stretchOf: ({ baseOffset, endOffset }: { baseOffset: number; endOffset: number }) => {
+      return { key: "wal/s/1", position: 0, length: bytes.length, crc32c: 0, baseOffset, endOffset };
+    },
+    stretchAt: () => undefined,
+    loadStretchAt: () => Promise.resolve(undefined),
+    stepsFrom: function* () {
+      yield* [];
+      return true;
+    },
+    readStretch: () => Promise.resolve(bytes),
+    noteDone: ({ baseOffset }: { baseOffset: number }) => void done.push(baseOffset),
+    noteDangling: () => {},
+  };
+  const log = new StoredLog(reads, () => {});
+  for (const extent of extentsOf([4])) log.extents.push(extent);
+  await log.read(0, { maxBytes: bytes.length - 1, atLeastOneBatch: true, signal });
+  expect(done).toEqual([]);
+  await log.read(3, { maxBytes: bytes.length, atLeastOneBatch: true, signal });
+  expect(done).toEqual([0]);
+  await log.bytesAt(1, signal);
+  expect(done).toEqual([0, 0]);
 });

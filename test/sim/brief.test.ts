@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { brief } from "./brief.ts";
+import { brief, withChunks } from "./brief.ts";
 import { SimRandom } from "./sim-random.ts";
 import { drawSwarm } from "./swarm.ts";
 
@@ -29,4 +29,18 @@ it("lasts a few seconds, in which a fault that exists may come as often", () => 
       if (long.environment.crashEveryMs > 0) expect(timesOf(short)).toBeCloseTo(timesOf(long));
     }),
   );
+});
+
+it("reads as from a bucket in about every second one, and differs in nothing else but the tail", () => {
+  let chunkedCount = 0;
+  for (let seed = 1; seed <= 200; seed++) {
+    const whole = brief(drawSwarm(new SimRandom(`${seed}`)));
+    const { broker, ...rest } = withChunks(whole, new SimRandom(`${seed}`).split("chunks"));
+    const { coldReads, tailBytes } = whole.broker;
+    expect({ ...rest, broker: { ...broker, coldReads, tailBytes } }).toEqual(whole);
+    if (broker.coldReads.chunkBytes > 0) chunkedCount++;
+    else expect(broker.tailBytes).toBe(tailBytes);
+  }
+  expect(chunkedCount).toBeGreaterThan(70);
+  expect(chunkedCount).toBeLessThan(130);
 });

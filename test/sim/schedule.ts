@@ -4,7 +4,7 @@
 import { placement } from "../../src/cluster/placement.ts";
 import { MemoryKeyValueStore } from "../../src/kv/memory.ts";
 import { MemoryObjectStore } from "../../src/object-store/memory.ts";
-import { brief, isBrief } from "./brief.ts";
+import { brief, isBrief, withChunks } from "./brief.ts";
 import { CheckpointOracle } from "./checkpoint-oracle.ts";
 import type { ClientWorld } from "./client-world.ts";
 import { startClients } from "./clients.ts";
@@ -86,7 +86,7 @@ class Schedule {
     this.#seed = seed;
     const random = new SimRandom(seed);
     const long = drawSwarm(random.split("swarm"));
-    const drawn = isBrief(seed) ? brief(long) : long;
+    const drawn = isBrief(seed) ? withChunks(brief(long), random.split("chunked reads")) : long;
     const swarm = options.adjust?.(drawn) ?? drawn;
     const clock = new SimClock({ seed });
     this.#clock = clock;

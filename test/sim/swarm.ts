@@ -156,26 +156,7 @@ export function drawSwarm(random: SimRandom): Swarm {
     withOvertakenCommits(reconciling, random.split("overtaken heads")),
     random.split("brokers"),
   );
-  const failed = withFailedShards(patient, random.split("failed shards"));
-  return withChunks(withStoreCuts(failed, random.split("store cuts")), random.split("cold reads"));
-}
-
-/** Share of the seeds that read as from a bucket: in chunks and runs of segments, ahead of who reads on. */
-const CHUNKS_SHARE = 0.5;
-
-/** Drawn apart. So small that a run is a part of a segment, and a chunk of a write-ahead object; the tail holds little. */
-function withChunks(swarm: Swarm, random: SimRandom): Swarm {
-  if (!random.chance(CHUNKS_SHARE)) return swarm;
-  const { broker } = swarm;
-  const chunkBytes = random.pick([500, 1_500, 4_096, 4_096, 65_536]);
-  const coldReads = {
-    ...broker.coldReads,
-    chunkBytes,
-    walChunkBytes: chunkBytes * random.pick([1, 3]),
-    getsInFlightMax: random.pick([2, 16]),
-    readAheadBytes: chunkBytes * random.pick([0, 2, 8]),
-  };
-  return { ...swarm, broker: { ...broker, coldReads, tailBytes: random.pick([0, 0, 2_000, broker.tailBytes]) } };
+  return withStoreCuts(withFailedShards(patient, random.split("failed shards")), random.split("store cuts"));
 }
 
 /** Drawn apart: sizes and ages so small that a minute sees segments, groups, merges and records that expire. */
