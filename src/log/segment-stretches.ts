@@ -1,6 +1,6 @@
 // Where the batches of reconciled segments lie, as far as that is known, kept within bounds. Who reads a segment from its
 // beginning looks at its batches as they come and needs no index; who begins inside loads it, and so does everybody where
-// it is one GET among many. Nothing is known that was not checked.
+// it is one GET among many. Nothing that is found so is known before it is checked.
 import { LRUCache } from "lru-cache";
 import { invariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
