@@ -95,7 +95,7 @@ export function verificationParts(parts: ClusterGuardParts, metrics: Metrics): V
   const { clock, log, random } = cluster;
   // No broker waits for what is looked at here: an object that answers nothing is told of sooner.
   const settings = { ...embeddedLogSettings, readPatienceMs: START_PATIENCE_MS };
-  const wal = new WalReader({ store, clock, log, metrics, objectKeys, settings });
+  const wal = new WalReader({ store, clock, log, metrics, objectKeys, settings, producedBytes: () => 0 });
   const reader = new ShardReferenceReader({ wal, objectKeys, clock, signal });
   const remover = new Remover({ store, clock, random, log, metrics, settings });
   const remove = async (keys: readonly string[]) => {

@@ -92,10 +92,12 @@ export class BrokerLog {
     this.#parts = components;
     const { cluster, store, objectKeys, settings, metrics } = components;
     const { clock, random, log } = cluster;
+    this.#flushMetrics = registerFlushMetrics(metrics);
     this.#cutOff = new CutOffWatch(components);
     const cutOff = this.#cutOff;
     this.#walWriter = new WalWriter({ store, clock, random, log, objectKeys, settings, cutOff });
-    this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings });
+    const producedBytes = () => this.#flushMetrics.produced.value;
+    this.#walReader = new WalReader({ store, clock, log, metrics, objectKeys, settings, producedBytes });
     this.#remover = new Remover({ store, clock, random, log, metrics, settings });
     this.outages = new StoreOutages({
       metadata: outageLogOf(cluster),
@@ -104,7 +106,6 @@ export class BrokerLog {
       removals: this.#remover.outages,
     });
     this.outages.register(metrics);
-    this.#flushMetrics = registerFlushMetrics(metrics);
     this.#reconcileCounters = reconcileCounters(metrics);
     metrics.gauge("kafscale_sessions", "Sessions this process has registered.", () => this.#sessionCount);
     metrics.gauge(

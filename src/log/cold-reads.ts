@@ -8,9 +8,10 @@ import type { Counter, Metrics } from "../host/metrics.ts";
 import type { OutageLog } from "../host/outage-log.ts";
 import { brokenInvariant } from "../invariant.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
+import { CatchUpPace, type CatchUpPaceSettings } from "./catch-up-pace.ts";
 
 /** How reads behind the tail go to the store. */
-export interface ColdReadSettings {
+export interface ColdReadSettings extends CatchUpPaceSettings {
   /**
    * What a GET of a segment brings at least, if there is as much, and the aligned pieces that are fetched and kept of
    * groups. 0: exactly what is asked for, where a GET costs no more than its bytes.
@@ -23,8 +24,8 @@ export interface ColdReadSettings {
   readonly walChunkBytes: number;
   /** GETs under way at the same time, second ones included; 1 and up. */
   readonly getsInFlightMax: number;
-  /** Bytes that GETs may bring in a second; 0 is without limit. */
-  readonly bytesPerSecond: number;
+  /** Those of a MiB and more among them, second ones not counted: what they bring comes at the same time; 1 and up. */
+  readonly largeGetsInFlightMax: number;
   /**
    * A GET is sent again when it takes longer than 95 % of the last ones did, and this long at least; Infinity is never.
    */
@@ -41,8 +42,10 @@ export const objectStoreColdReads: ColdReadSettings = {
   // More than the largest flush has, 12 MiB, with its last batch and its footer.
   walChunkBytes: 16 * MIB,
   getsInFlightMax: 16,
-  // A bound on what catch-up takes of network and processor. How it bears on producers is not measured yet.
+  // Of 16 at the same time a consumer got no more, and producers had to wait for what came in one burst.
+  largeGetsInFlightMax: 4,
   bytesPerSecond: 400 * MIB,
+  bytesPerSecondBesideProducers: 40 * MIB,
   hedgeMsMin: 50,
   readAheadBytes: 16 * MIB,
 };
@@ -52,6 +55,8 @@ const DURATIONS_MIN = 20;
 const DURATIONS_KEPT = 100;
 /** GETs up to this many bytes are compared with each other, larger ones among themselves. */
 const SMALL_GET_BYTES = 256 * 1024;
+/** GETs of this many bytes and more have slots of their own. */
+const LARGE_GET_BYTES = MIB;
 /** One GET in so many may be hedged, and as many at once when there was no need for long. */
 const GETS_PER_HEDGE = 10;
 const HEDGES_SAVED_MAX = 4;
@@ -68,6 +73,8 @@ export interface ColdReadComponents {
   readonly budget: ByteBudget;
   /** Told of every GET that the store answers or fails to answer. */
   readonly outages: OutageLog;
+  /** Bytes that producers of this broker have had committed so far. */
+  readonly producedBytes: () => number;
 }
 
 interface SecondGet {
@@ -80,6 +87,8 @@ interface SecondGet {
 export class ColdReads {
   readonly #parts: ColdReadComponents;
   readonly #slots: ByteBudget;
+  readonly #largeSlots: ByteBudget;
+  readonly #pace: CatchUpPace;
   readonly #small = new RecentDurations();
   readonly #large = new RecentDurations();
   readonly #gets: Counter;
@@ -87,8 +96,6 @@ export class ColdReads {
   readonly #bytes: Counter;
   /** Hedges that may be sent now; grows with each GET. */
   #hedgesSaved = 0;
-  /** When the rate lets the next GET go. */
-  #nextMs = 0;
   /** What GETs under way live under: they are bounded by their deadlines, and others than the first asker wait for them. */
   readonly #life = longLivedController();
 
@@ -96,6 +103,8 @@ export class ColdReads {
     this.#parts = components;
     const { metrics, settings } = components;
     this.#slots = new ByteBudget(settings.getsInFlightMax);
+    this.#largeSlots = new ByteBudget(settings.largeGetsInFlightMax);
+    this.#pace = new CatchUpPace(components);
     this.#gets = metrics.counter("kafscale_cold_gets_total", "GETs of records that were not in RAM.");
     this.#hedges = metrics.counter("kafscale_cold_gets_hedged_total", "GETs of such records sent a second time.");
     this.#bytes = metrics.counter("kafscale_cold_get_bytes_total", "Bytes that these GETs brought.");
@@ -103,31 +112,28 @@ export class ColdReads {
 
   /** Reads a range once, in its turn. Rejects with what the store or the deadline says. */
   async get(key: string, range: ByteRange): Promise<Uint8Array> {
-    if (!this.#slots.tryTake(1)) await this.#slots.take(1, { signal: this.#life.signal });
+    const isLarge = range.length >= LARGE_GET_BYTES;
+    const { signal } = this.#life;
+    // First among its like, so that large ones which wait leave their slots to small ones.
+    if (isLarge) await this.#largeSlots.take(1, { signal });
     try {
-      if (this.#parts.settings.bytesPerSecond > 0) await this.#awaitTurn(range.length);
-      const bytes = await this.#hedged(key, range);
-      this.#bytes.value += bytes.length;
-      this.#refund(range.length - bytes.length);
-      return bytes;
+      if (!this.#slots.tryTake(1)) await this.#slots.take(1, { signal });
+      try {
+        return await this.#getInTurn(key, range);
+      } finally {
+        this.#slots.give(1);
+      }
     } finally {
-      this.#slots.give(1);
+      if (isLarge) this.#largeSlots.give(1);
     }
   }
 
-  /** Spaces GETs so that their bytes keep to the rate. */
-  async #awaitTurn(bytes: number): Promise<void> {
-    const { clock, settings } = this.#parts;
-    const nowMs = clock.monotonicMs();
-    const startMs = Math.max(nowMs, this.#nextMs);
-    this.#nextMs = startMs + (bytes * 1000) / settings.bytesPerSecond;
-    if (startMs > nowMs) await sleep(clock, startMs - nowMs, this.#life.signal);
-  }
-
-  /** Where the object ended before the range did: the rate counts what came. */
-  #refund(bytes: number): void {
-    const { bytesPerSecond } = this.#parts.settings;
-    if (bytesPerSecond > 0) this.#nextMs -= (bytes * 1000) / bytesPerSecond;
+  async #getInTurn(key: string, range: ByteRange): Promise<Uint8Array> {
+    await this.#pace.awaitTurn(range.length, this.#life.signal);
+    const bytes = await this.#hedged(key, range);
+    this.#bytes.value += bytes.length;
+    this.#pace.refund(range.length - bytes.length);
+    return bytes;
   }
 
   async #hedged(key: string, range: ByteRange): Promise<Uint8Array> {

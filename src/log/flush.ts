@@ -41,6 +41,7 @@ export interface FlusherComponents {
 export interface FlushMetrics {
   readonly flushes: Counter;
   readonly bytes: Counter;
+  readonly produced: Counter;
   readonly heads: Counter;
   readonly latency: Histogram;
 }
@@ -50,6 +51,10 @@ export function registerFlushMetrics(metrics: Metrics): FlushMetrics {
   return {
     flushes: metrics.counter("kafscale_flushes_total", "Flushes that were committed."),
     bytes: metrics.counter("kafscale_flush_bytes_total", "Bytes of the WAL objects of committed flushes."),
+    produced: metrics.counter(
+      "kafscale_produced_bytes_total",
+      "Bytes of committed batches, without those of internal topics.",
+    ),
     heads: metrics.counter("kafscale_head_transactions_total", "Head transactions that committed flushes."),
     latency: metrics.histogram("kafscale_flush_seconds", "Time from seal to commit.", [0.001, 0.01, 0.05, 0.25, 1, 5]),
   };
@@ -241,7 +246,8 @@ export class Flusher {
     for (const { sealed, sealedMs } of flushes) {
       for (const { partition, extent, producerBatches } of sealed.extents) {
         partition.commitExtent(extent, producerBatches);
-        if (partition.isInternal && extent.tailBytes) partition.foldState.applyBatches(extent.tailBytes);
+        if (!partition.isInternal) this.#counters.produced.value += extent.length;
+        else if (extent.tailBytes) partition.foldState.applyBatches(extent.tailBytes);
         moved.add(partition);
       }
       for (const { partition, offset } of sealed.logStarts) {

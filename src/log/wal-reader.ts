@@ -31,6 +31,8 @@ export interface WalReaderComponents {
   readonly metrics: Metrics;
   readonly objectKeys: ObjectKeys;
   readonly settings: LogSettings;
+  /** Bytes that producers of this broker have had committed so far. */
+  readonly producedBytes: () => number;
 }
 
 /** The end of an object that one read brings: enough for nearly every footer and index. */
@@ -68,13 +70,14 @@ export class WalReader implements StoredReads {
 
   constructor(components: WalReaderComponents) {
     this.#parts = components;
-    const { store, clock, log, metrics, settings } = components;
+    const { store, clock, log, metrics, settings, producedBytes } = components;
     this.outages = new OutageLog({ log, clock, began: "read failed, trying again", over: "reads are answered again" });
     const { coldReads, storeAttemptTimeoutMs: attemptTimeoutMs, readCacheBytes: cacheBytes } = settings;
     // Bounds the bytes that reads under way may bring, however many ask at the same time.
     const budget = new ByteBudget(settings.readsInFlightBytes);
     const { outages } = this;
-    const gets = new ColdReads({ store, clock, metrics, settings: coldReads, attemptTimeoutMs, budget, outages });
+    const parts = { store, clock, metrics, attemptTimeoutMs, budget, outages, producedBytes };
+    const gets = new ColdReads({ ...parts, settings: coldReads });
     const get = (key: string, range: ByteRange) => gets.get(key, range);
     this.#chunks = new ChunkCache({ get, budget, cacheBytes, chunkBytes: coldReads.chunkBytes });
     const { kept } = this.#chunks;

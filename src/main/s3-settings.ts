@@ -1,5 +1,6 @@
 // Which bucket, and how to sign for it: the KAFSCALE_S3_* variables. Refuses half-set combinations, and what this build
 // does not serve, by the name of the variable. Files that are named here are read when the store asks, and again later.
+import { objectStoreColdReads } from "../log/cold-reads.ts";
 import type { S3Settings } from "../object-store/s3.ts";
 import { SettingsError } from "./settings-error.ts";
 
@@ -27,6 +28,8 @@ export interface S3StoreSettings {
   readonly namespace: string | undefined;
   /** First puts of write-ahead objects that a broker may spend in a second; 0 for no limit. Sets price against delay. */
   readonly putsPerSecond: number;
+  /** MiB a second that consumers who read from the bucket are given while others produce; 0 for no limit. */
+  readonly catchUpMibPerSecond: number;
 }
 
 const names = {
@@ -44,6 +47,7 @@ const names = {
   namespace: "KAFSCALE_S3_NAMESPACE",
   concurrency: "KAFSCALE_S3_CONCURRENCY",
   putsPerSecond: "KAFSCALE_S3_PUTS_PER_SECOND",
+  catchUpMibPerSecond: "KAFSCALE_CATCH_UP_MIB_PER_SECOND",
 } as const;
 
 /** Settings of the Go project for reading from a copy of the bucket. */
@@ -57,6 +61,8 @@ const ATTEMPT_TIMEOUT_MS = 10_000;
 const CONCURRENCY_DEFAULT = 64;
 /** About 50 dollars a month for each busy broker at S3's price of a put. */
 const PUTS_PER_SECOND_DEFAULT = 4;
+/** The default of the log. */
+const CATCH_UP_MIB_DEFAULT = objectStoreColdReads.bytesPerSecondBesideProducers / (1024 * 1024);
 
 const bucketShape = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const namespaceShape = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
@@ -104,6 +110,11 @@ export function readS3Settings(environment: Environment): S3StoreSettings | unde
     caFile: readCaFile(given, endpoint),
     namespace: readNamespace(given),
     putsPerSecond: readNumber(given, { name: names.putsPerSecond, min: 0, otherwise: PUTS_PER_SECOND_DEFAULT }),
+    catchUpMibPerSecond: readNumber(given, {
+      name: names.catchUpMibPerSecond,
+      min: 0,
+      otherwise: CATCH_UP_MIB_DEFAULT,
+    }),
   };
 }
 

@@ -60,7 +60,10 @@ function logSettings({ s3, reconcileAgeMs: pendingAgeMs }: ServeSettings): LogSe
     putBudget,
     reconcile: { ...defaultReconcile, pendingAgeMs },
     checkpointFlushes: BUCKET_CHECKPOINT_FLUSHES,
-    coldReads: objectStoreColdReads,
+    coldReads: {
+      ...objectStoreColdReads,
+      bytesPerSecondBesideProducers: s3.catchUpMibPerSecond * 1024 * 1024,
+    },
     readCacheBytes: BUCKET_READ_CACHE_BYTES,
   };
 }

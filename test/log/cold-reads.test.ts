@@ -35,6 +35,7 @@ async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: numbe
     attemptTimeoutMs: 5_000,
     budget,
     outages,
+    producedBytes: () => 0,
   });
   /** `count` GETs, one after another. */
   const warm = async (count: number) => {
@@ -51,6 +52,20 @@ describe("cold reads", () => {
     const parts = await clock.complete(Promise.all(gets));
     expect(parts.map((part) => part[0])).toEqual(Array.from({ length: 20 }, (_, index) => index));
     expect(store.peak.gets).toBe(3);
+  });
+
+  it("leave slots to small ones however many large ones wait", async () => {
+    const { clock, store, reads } = await worldOf({ getsInFlightMax: 16, largeGetsInFlightMax: 2 }, () => ({
+      ms: 100,
+    }));
+    const large = { start: 0, length: 1024 * 1024 };
+    const waiting = Promise.all(Array.from({ length: 8 }, () => reads.get("object", large)));
+    await clock.complete(reads.get("object", { start: 0, length: 10 }));
+    // The large ones take turns of 100 ms each.
+    expect(clock.monotonicMs()).toBe(100);
+    expect(store.peak.gets).toBe(3);
+    await clock.complete(waiting);
+    expect(clock.monotonicMs()).toBe(400);
   });
 
   it("keep to their rate, which counts the bytes that came", async () => {

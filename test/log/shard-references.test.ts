@@ -33,6 +33,7 @@ async function referencesOf(world: LogWorld, shard: number) {
     metrics: new UnexportedMetrics(),
     objectKeys,
     settings: { ...embeddedLogSettings, readPatienceMs: 1_000 },
+    producedBytes: () => 0,
   });
   const reader = new ShardReferenceReader({ wal, objectKeys, clock, signal });
   const cluster = { kv: world.memoryKv, clock, random: world.random, log, keys: world.keys };

@@ -88,6 +88,7 @@ function readerOf(
     log: silentLog,
     metrics,
     objectKeys: keys,
+    producedBytes: () => 0,
     settings: {
       ...embeddedLogSettings,
       ...settings,

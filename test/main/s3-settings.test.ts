@@ -38,6 +38,7 @@ describe("readS3Settings", () => {
       caFile: undefined,
       namespace: undefined,
       putsPerSecond: 4,
+      catchUpMibPerSecond: 40,
     });
   });
 
@@ -110,6 +111,7 @@ describe("readS3Settings", () => {
       ["KAFSCALE_S3_PATH_STYLE", ["yes"]],
       ["KAFSCALE_S3_CONCURRENCY", ["0", "-1", "1001", "many"]],
       ["KAFSCALE_S3_PUTS_PER_SECOND", ["-1", "1.5", "1001"]],
+      ["KAFSCALE_CATCH_UP_MIB_PER_SECOND", ["-1", "1.5", "fast"]],
       ["KAFSCALE_S3_KMS_ARN", ["key", "arn:aws:s3:::bucket"]],
       ["KAFSCALE_S3_NAMESPACE", ["a//b", "..", "a b"]],
     ];
