@@ -16,6 +16,8 @@ const CLUSTER_FAILPOINTS: readonly StoreEvent[] = [...FAILPOINTS, "topics", "a"]
 /** How long a broker is cut from the object store: beyond what it takes to be found so. */
 const STORE_CUT_MS: readonly [number, number] = [9_000, 18_000];
 const FAILPOINT_WAIT_MS = 3_000;
+/** Longer than any life goes on that was taken over. */
+const DEAF_MS = 60_000;
 /** How long a broker that was restarted in order is away. */
 const RESTART_MS: readonly [number, number] = [50, 2_000];
 /** How long one is away that left. */
@@ -30,6 +32,7 @@ export class Environment {
   readonly #kv: MemoryKeyValueStore;
   readonly #onZombie: (life: BrokerLife) => void;
   readonly #random: SimRandom;
+  readonly #deaf: SimRandom;
   readonly #over = new AbortController();
   readonly #running: Promise<void>[] = [];
   /** Brokers on their way out, or away and coming back: they go on when the faults are over. */
@@ -46,6 +49,7 @@ export class Environment {
     this.#kv = parts.kv;
     this.#onZombie = parts.onZombie;
     this.#random = world.random.split("environment");
+    this.#deaf = world.random.split("deaf zombies");
   }
 
   /** Begins. */
@@ -132,6 +136,10 @@ export class Environment {
     const broker = this.#pick(random);
     const zombie = broker.takeOver();
     if (!zombie) return;
+    // Half of them do not learn from etcd that they were taken over: what they answer rests on what they know.
+    const fromMs = this.#world.clock.monotonicMs();
+    const outage = { fromMs, toMs: fromMs + DEAF_MS, effect: "silence" } as const;
+    if (this.#deaf.chance(0.5)) zombie.kv.calls.addOutage(outage);
     const [shortest, longest] = random.pick([
       [500, 4_000],
       [3_000, 15_000],
