@@ -10,7 +10,7 @@ import { brokenInvariant } from "../invariant.ts";
 import { KafkaError } from "../kafka-error.ts";
 import { type ByteRange, type ObjectStore, ObjectStoreError } from "../object-store/object-store.ts";
 import type { SegmentEntry } from "../objects/checkpoint-lists.ts";
-import { decodeObject } from "../objects/format-error.ts";
+import { decodeObject, FormatError } from "../objects/format-error.ts";
 import type { ObjectKeys } from "../objects/object-keys.ts";
 import { decodeWalFooter, decodeWalTrailer, type WalFooter } from "../objects/wal-object.ts";
 import type { Offset } from "../topic-partition.ts";
@@ -138,7 +138,8 @@ export class WalReader implements StoredReads {
    */
   async loadStretchAt(segment: SegmentEntry, offset: Offset): Promise<Stretch | undefined> {
     const run = this.#segments.nextRun(segment, offset);
-    if (run) await this.#attempt(segment, () => this.#segments.look(run));
+    // Past damage, at which every look ends, the index leads.
+    if (run) await this.#attempt(segment, () => this.#segments.look(run)).catch(throwUnlessDamage);
     const found = this.stretchAt(segment, offset);
     if (found || segment.form.type === "group") return found;
     const { stretches } = await this.#attempt({ ...segment, key: segment.form.indexKey }, () =>
@@ -306,6 +307,10 @@ export class WalReader implements StoredReads {
       }
     }
   }
+}
+
+function throwUnlessDamage(error: unknown): void {
+  if (!(error instanceof KafkaError && error.cause instanceof FormatError)) throw error;
 }
 
 function nameOf({ key, position }: Run | Stretch): string {

@@ -313,6 +313,21 @@ describe("reading segments", () => {
     expect(store.ranges.length).toBeLessThanOrEqual(runs * 1.15);
   });
 
+  it("serves what lies behind damage to who has come to it as he read on", async () => {
+    const clock = new SimClock({ seed: "behind damage" });
+    const store = new SlowStore(clock);
+    const [entry] = await putSegments(store, 0, [Array.from({ length: 600 }, () => 20)]);
+    if (!entry) throw new Error("there is a segment");
+    const damaged = await clock.complete(store.get(entry.key, { signal: new AbortController().signal }));
+    const middle = Math.floor(damaged.length / 2);
+    damaged[middle] = (damaged[middle] ?? 0) ^ 1;
+    await store.put(entry.key, [damaged], { ifAbsent: false, signal: new AbortController().signal });
+    const { logOf } = readerOf(clock, store, { chunkBytes: entry.bytes });
+    const log = logOf([], [entry]);
+    expect(await clock.complete(consume(log, 0, 1_000).catch(errorCodeOf))).toBe(ErrorCode.KAFKA_STORAGE_ERROR);
+    expect(await clock.complete(consume(log, 599, 1_000))).toEqual([599]);
+  });
+
   it("answers KAFKA_STORAGE_ERROR for damage, after three tries, and serves what lies before and behind it", async () => {
     const signal = new AbortController().signal;
     const clock = new SimClock({ seed: "damaged segment" });
