@@ -13,6 +13,9 @@ export type KeptFor = "next" | "many";
 /** What is kept for many has this share of the room, and may have more while nobody else needs it. */
 const MANY_SHARE = 1 / 4;
 
+/** What waits for its reader and is not touched while the room is filled this many times over has lost him. */
+const ROOMS_WAITED_MAX = 4;
+
 /** Everything that reads keep. */
 export class KeptReads<Entry extends Kept> {
   /** Upper bound of {@link bytes}. */
@@ -20,6 +23,10 @@ export class KeptReads<Entry extends Kept> {
   readonly #done: LRUCache<string, Entry>;
   readonly #next: LRUCache<string, Entry>;
   readonly #many: LRUCache<string, Entry>;
+  /** Of what waits for its reader: how much had been kept so far when it was touched last. */
+  readonly #touchedAtBytes = new WeakMap<Entry, number>();
+  /** Bytes that were ever kept. */
+  #keptInAllBytes = 0;
 
   /** @param evicted told of what left for want of room */
   constructor(bytesMax: number, evicted: (name: string, entry: Entry) => void = () => {}) {
@@ -60,13 +67,18 @@ export class KeptReads<Entry extends Kept> {
 
   /** What is kept; used now. */
   get(name: string): Entry | undefined {
-    return this.#next.get(name) ?? this.#many.get(name) ?? this.#done.get(name);
+    const waiting = this.#next.get(name);
+    if (waiting) this.#touchedAtBytes.set(waiting, this.#keptInAllBytes);
+    return waiting ?? this.#many.get(name) ?? this.#done.get(name);
   }
 
   /** Keeps it, if it fits into the whole room, in place of what had its name. */
   set(name: string, entry: Entry, keptFor: KeptFor): void {
     this.delete(name);
+    this.#keptInAllBytes += entry.bytes.length;
+    this.#touchedAtBytes.set(entry, this.#keptInAllBytes);
     (keptFor === "next" ? this.#next : this.#many).set(name, entry);
+    this.#giveUpWaiting();
     this.#shrink();
   }
 
@@ -82,6 +94,17 @@ export class KeptReads<Entry extends Kept> {
       if (!entry) continue;
       list.delete(name);
       this.#done.set(name, entry);
+    }
+  }
+
+  /** Else what readers leave behind who go away would take the room from all who come, as what was read leaves before it. */
+  #giveUpWaiting(): void {
+    const untouchedBytes = this.#keptInAllBytes - this.bytesMax * ROOMS_WAITED_MAX;
+    for (;;) {
+      const name = this.#next.rkeys().next().value;
+      const oldest = name === undefined ? undefined : this.#next.peek(name);
+      if (name === undefined || !oldest || (this.#touchedAtBytes.get(oldest) ?? 0) >= untouchedBytes) return;
+      this.noteDone(name);
     }
   }
 

@@ -42,6 +42,19 @@ it("has room for everything but what waits for its reader, and a quarter at most
   expect(kept.roomBytes).toBe(30);
 });
 
+it("takes the room back from what nobody comes to read while all of it is filled several times, and not from what is", () => {
+  const { kept } = keptOf(40);
+  kept.set("lost", entryOf(10), "next");
+  kept.set("slow", entryOf(10), "next");
+  for (let index = 0; index < 100; index++) {
+    kept.set(`read ${index}`, entryOf(10), "next");
+    kept.noteDone(`read ${index}`);
+    if (index % 10 === 0) expect(kept.get("slow")).toBeDefined();
+    if (index < 10) expect([kept.has("lost"), kept.roomBytes]).toEqual([true, 20]);
+  }
+  expect([kept.has("lost"), kept.roomBytes]).toEqual([false, 30]);
+});
+
 it("keeps nothing that is larger than all of it, and forgets what had the name", () => {
   const { kept, evicted } = keptOf(10);
   kept.set("a", entryOf(5), "next");

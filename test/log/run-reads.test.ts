@@ -101,6 +101,22 @@ describe("a stretch of a run", () => {
     expect(asked()[3]).toBe("b 800+1200");
   });
 
+  it("comes in whole runs again, some time after those left who had most of the room for what they did not read", async () => {
+    const { reads, read, kept, store } = await worldOf({ cacheBytes: 2_000, bytesMin: 300 });
+    const [first] = stretchesOf("a");
+    await read(first);
+    expect(kept.bytes).toBe(2_000);
+    const stretches = stretchesOf("b");
+    for (let round = 0; round < 20; round++) {
+      for (const stretch of stretches) {
+        await read(stretch);
+        reads.noteDone(stretch);
+      }
+      for (const { key, position, length } of stretches) kept.delete(`${key}@${position}+${length}`);
+    }
+    expect(store.ranges.at(-1)?.length).toBe(2_000);
+  });
+
   it("that is not accepted fails who asks for it alone, and is fetched anew by the next", async () => {
     const { store, clock, reads, read, asked } = await worldOf();
     const object = Uint8Array.from({ length: 20 * BYTES }, (_, at) => Math.floor(at / BYTES));
