@@ -47,7 +47,7 @@ export class CatchUpPace {
     if (startMs > nowMs) await sleep(clock, startMs - nowMs, signal);
   }
 
-  /** Gives back the time of bytes that did not come: the object ended before the range did. */
+  /** Gives back the time of bytes that were expected and did not come; negative where more came. */
   refund(bytes: number): void {
     this.#nextMs -= this.#durationMs(bytes, this.#parts.clock.monotonicMs());
   }

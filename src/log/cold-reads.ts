@@ -94,6 +94,11 @@ export class ColdReads {
   readonly #gets: Counter;
   readonly #hedges: Counter;
   readonly #bytes: Counter;
+  /**
+   * The last GET whose object ended before its range. Objects that are asked for whole are asked for by more than they
+   * have, and are alike: the next one is expected to bring as much, so that others do not wait for what will not come.
+   */
+  #lastShort = { askedBytes: -1, broughtBytes: 0 };
   /** Hedges that may be sent now; grows with each GET. */
   #hedgesSaved = 0;
   /** What GETs under way live under: they are bounded by their deadlines, and others than the first asker wait for them. */
@@ -129,10 +134,13 @@ export class ColdReads {
   }
 
   async #getInTurn(key: string, range: ByteRange): Promise<Uint8Array> {
-    await this.#pace.awaitTurn(range.length, this.#life.signal);
+    const { askedBytes, broughtBytes } = this.#lastShort;
+    const expectedBytes = range.length === askedBytes ? broughtBytes : range.length;
+    await this.#pace.awaitTurn(expectedBytes, this.#life.signal);
     const bytes = await this.#hedged(key, range);
     this.#bytes.value += bytes.length;
-    this.#pace.refund(range.length - bytes.length);
+    this.#pace.refund(expectedBytes - bytes.length);
+    if (bytes.length < range.length) this.#lastShort = { askedBytes: range.length, broughtBytes: bytes.length };
     return bytes;
   }
 

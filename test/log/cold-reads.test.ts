@@ -14,7 +14,11 @@ const signal = new AbortController().signal;
 const object = Uint8Array.from({ length: 1_000 }, (_, index) => index);
 const all = { start: 0, length: object.length };
 
-async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: number) => GetFate) {
+async function worldOf(
+  settings: Partial<ColdReadSettings>,
+  fateOf?: (nth: number) => GetFate,
+  producedBytesAt: (ms: number) => number = () => 0,
+) {
   const clock = new SimClock({ seed: "cold" });
   const store = new SlowStore(clock, fateOf);
   await store.put("object", [object], { ifAbsent: true, signal });
@@ -35,7 +39,7 @@ async function worldOf(settings: Partial<ColdReadSettings>, fateOf?: (nth: numbe
     attemptTimeoutMs: 5_000,
     budget,
     outages,
-    producedBytes: () => 0,
+    producedBytes: () => producedBytesAt(clock.monotonicMs()),
   });
   /** `count` GETs, one after another. */
   const warm = async (count: number) => {
@@ -75,6 +79,34 @@ describe("cold reads", () => {
     // Ten times the object is asked for; there is only one.
     for (let index = 0; index < 10; index++) await clock.complete(reads.get("object", { start: 0, length: 10_000 }));
     expect(clock.monotonicMs()).toBeCloseTo(2_000, -1);
+  });
+
+  it("of small objects that are asked for whole do not wait for bytes that the ranges have and the objects have not", async () => {
+    const { bytesPerSecond, walChunkBytes } = objectStoreColdReads;
+    const settings = { bytesPerSecond, bytesPerSecondBesideProducers: bytesPerSecond / 10 };
+    const { clock, reads } = await worldOf(
+      settings,
+      () => ({ ms: 50 }),
+      (ms) => Math.floor(ms),
+    );
+    const four = () =>
+      clock.complete(Promise.all([1, 2, 3, 4].map(() => reads.get("object", { start: 0, length: walChunkBytes }))));
+    await four();
+    await clock.advance(1_000);
+    const startMs = clock.monotonicMs();
+    await four();
+    expect(clock.monotonicMs() - startMs).toBeLessThan(60);
+  });
+
+  it("keep to their rate where small and large objects are asked for alike", async () => {
+    const { clock, store, reads } = await worldOf({ bytesPerSecond: 10_000 }, () => ({ ms: 0 }));
+    await store.put("small", [object.subarray(0, 10)], { ifAbsent: true, signal });
+    for (let index = 0; index < 20; index++) {
+      for (const key of ["small", "object"]) await clock.complete(reads.get(key, { start: 0, length: 5_000 }));
+    }
+    // The last one is not waited for.
+    expect(clock.monotonicMs()).toBeGreaterThan(1_900);
+    expect(clock.monotonicMs()).toBeLessThan(2_100);
   });
 
   it("send a GET a second time when it takes longer than nearly all before, and take the answer that comes first", async () => {
