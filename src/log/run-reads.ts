@@ -3,6 +3,7 @@
 // read. Nothing is kept or given out before it is checked.
 import { longLivedController } from "../host/abort.ts";
 import type { ByteBudget } from "../host/byte-budget.ts";
+import { type Clock, sleep } from "../host/clock.ts";
 import type { ByteRange } from "../object-store/object-store.ts";
 import { FormatError } from "../objects/format-error.ts";
 import type { Held } from "./chunk-cache.ts";
@@ -13,6 +14,7 @@ import type { Stretch } from "./stretch.ts";
 export interface RunReadComponents {
   /** One GET. */
   get(key: string, range: ByteRange): Promise<Uint8Array>;
+  readonly clock: Clock;
   /** Bytes that reads under way may hold; shared with others. */
   readonly budget: ByteBudget;
   /** Shared with others. */
@@ -79,8 +81,21 @@ export class RunReads {
     this.#parts.kept.noteDone(nameOf(stretch));
   }
 
+  /**
+   * Keeps the bytes of stretches that `bytes` consist of, where they are accepted, and gives them in order. Others have a
+   * turn before each next one: several MiB of small batches take a tenth of a second.
+   */
+  async *keepEach(stretches: readonly Stretch[], bytes: Uint8Array): AsyncGenerator<Uint8Array | undefined, void> {
+    let start = 0;
+    for (const stretch of stretches) {
+      if (start > 0) await sleep(this.#parts.clock, 0, this.#life.signal);
+      yield this.#keep(stretch, bytes.subarray(start, start + stretch.length));
+      start += stretch.length;
+    }
+  }
+
   /** Keeps the bytes of a stretch, as a copy if they are a part of others, where they are accepted. */
-  keep(stretch: Stretch, bytes: Uint8Array): Uint8Array | undefined {
+  #keep(stretch: Stretch, bytes: Uint8Array): Uint8Array | undefined {
     if (!this.#parts.accepts(stretch, bytes)) return undefined;
     const own = bytes.byteLength < bytes.buffer.byteLength ? bytes.slice() : bytes;
     this.#parts.kept.set(nameOf(stretch), { bytes: own }, "next");
@@ -88,14 +103,14 @@ export class RunReads {
   }
 
   /** One GET in its turn; `take` gets the bytes while they count as held. */
-  async fetch<T>(key: string, range: ByteRange, take: (bytes: Uint8Array) => T): Promise<T> {
+  async fetch<T>(key: string, range: ByteRange, take: (bytes: Uint8Array) => Promise<T>): Promise<T> {
     const { budget } = this.#parts;
     const taken = Math.min(range.length, budget.bytesMax);
     this.#underWayBytes += range.length;
     try {
       await budget.take(taken, { signal: this.#life.signal });
       try {
-        return take(await this.#parts.get(key, range));
+        return await take(await this.#parts.get(key, range));
       } finally {
         budget.give(taken);
       }
@@ -130,13 +145,12 @@ export class RunReads {
   }
 
   /** What is not accepted is left out: it fails who asks for it, and nobody else. */
-  #cut(stretches: readonly Stretch[], bytes: Uint8Array): Found {
+  async #cut(stretches: readonly Stretch[], bytes: Uint8Array): Promise<Found> {
     const found = new Map<string, Uint8Array>();
-    let start = 0;
-    for (const stretch of stretches) {
-      const own = this.keep(stretch, bytes.subarray(start, start + stretch.length));
-      if (own) found.set(nameOf(stretch), own);
-      start += stretch.length;
+    let index = 0;
+    for await (const own of this.keepEach(stretches, bytes)) {
+      const stretch = stretches[index++];
+      if (own && stretch) found.set(nameOf(stretch), own);
     }
     return found;
   }

@@ -148,17 +148,17 @@ export class SegmentStretches {
   }
 
   /** Checks and keeps stretches that `bytes` begin with, up to what is damaged. Throws where that is the first of them. */
-  #keepSound(stretches: readonly Stretch[], bytes: Uint8Array): readonly Stretch[] {
-    let start = 0;
-    for (const [at, stretch] of stretches.entries()) {
-      const own = bytes.subarray(start, start + stretch.length);
-      if (!this.#parts.runs.keep(stretch, own)) {
-        if (at > 0) return stretches.slice(0, at);
-        throw new FormatError(stretch.key, `the batches at byte ${stretch.position} are damaged`);
-      }
-      start += stretch.length;
+  async #keepSound(stretches: readonly Stretch[], bytes: Uint8Array): Promise<readonly Stretch[]> {
+    let soundCount = 0;
+    for await (const own of this.#parts.runs.keepEach(stretches, bytes)) {
+      if (!own) break;
+      soundCount++;
     }
-    return stretches;
+    const [first] = stretches;
+    if (first && soundCount === 0) {
+      throw new FormatError(first.key, `the batches at byte ${first.position} are damaged`);
+    }
+    return stretches.slice(0, soundCount);
   }
 
   #keep(key: string, known: KnownSegment): KnownSegment {

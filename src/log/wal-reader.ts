@@ -83,7 +83,7 @@ export class WalReader implements StoredReads {
     const { kept } = this.#chunks;
     const bytesMin = coldReads.chunkBytes * RUN_SHARE_MIN;
     const accepts = (stretch: Stretch, bytes: Uint8Array) => this.#accepts(stretch, bytes);
-    this.#runs = new RunReads({ get, budget, kept, bytesMin, accepts });
+    this.#runs = new RunReads({ get, clock, budget, kept, bytesMin, accepts });
     this.#segments = new SegmentStretches({ get, runs: this.#runs, getBytes: coldReads.chunkBytes });
     this.#ahead = new ReadAhead(this.#readAheadSource(), {
       windowBytes: coldReads.readAheadBytes,

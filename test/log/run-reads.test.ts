@@ -27,7 +27,7 @@ async function worldOf({ cacheBytes = 1e6, bytesMin = 300, fateOf }: Partial<Opt
   const get = (key: string, range: { start: number; length: number }) => store.get(key, { range, signal });
   const accepts = ({ baseOffset, length }: Stretch, bytes: Uint8Array) =>
     bytes.length === length && bytes.every((byte) => byte === baseOffset);
-  const reads = new RunReads({ get, budget, kept, bytesMin, accepts });
+  const reads = new RunReads({ get, clock, budget, kept, bytesMin, accepts });
   const read = (stretch: Stretch | undefined) => {
     if (!stretch) throw new Error("no such stretch");
     return clock.complete(reads.read(stretch));
@@ -68,6 +68,14 @@ describe("a stretch of a run", () => {
     expect(found.map((bytes) => bytes[7])).toEqual(stretches.map((_, n) => n));
     for (const stretch of stretches) expect((await read(stretch))[0]).toBe(stretch.baseOffset);
     expect(asked()).toEqual(["a 0+2000"]);
+  });
+
+  it("is checked in a turn of its own, however many come together", async () => {
+    const { clock, read, asked } = await worldOf();
+    const firedBefore = clock.firedCount;
+    await read(stretchesOf("a")[0]);
+    expect(asked()).toEqual(["a 0+2000"]);
+    expect(clock.firedCount - firedBefore).toBeGreaterThanOrEqual(19);
   });
 
   it("keeps no other in memory, and leaves it alone", async () => {

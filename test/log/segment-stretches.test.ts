@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { ByteBudget } from "../../src/host/byte-budget.ts";
+import type { Clock } from "../../src/host/clock.ts";
 import type { Held } from "../../src/log/chunk-cache.ts";
 import { rangeIndexOf } from "../../src/log/extents.ts";
 import { KeptReads } from "../../src/log/kept-reads.ts";
@@ -19,6 +20,16 @@ interface Options {
   readonly recordCount?: number;
 }
 
+/** Every wait is over at once. */
+const clock: Clock = {
+  wallMs: () => 0,
+  monotonicMs: () => 0,
+  setTimer: (_delayMs, fire) => {
+    queueMicrotask(fire);
+    return () => {};
+  },
+};
+
 /** A segment of twelve batches of 1,070 bytes from offset 100 on, unless told otherwise. */
 function worldOf(options: Options = {}) {
   const { getBytes = 4_000, cacheBytes = 1e6, valueBytes = Array(12).fill(1_000), recordCount } = options;
@@ -30,7 +41,7 @@ function worldOf(options: Options = {}) {
   };
   const budget = new ByteBudget(1e6);
   const kept = new KeptReads<Held>(cacheBytes);
-  const runs = new RunReads({ get, budget, kept, bytesMin: getBytes / 4, accepts: isStretch });
+  const runs = new RunReads({ get, clock, budget, kept, bytesMin: getBytes / 4, accepts: isStretch });
   const stretches = new SegmentStretches({ get, runs, getBytes });
   const lookAt = async (offset: number) => {
     const run = stretches.nextRun(entry, offset);
