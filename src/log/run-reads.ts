@@ -47,7 +47,7 @@ export class RunReads {
 
   /** Of `wantedBytes`, what a GET should ask for now. */
   bytesFor(wantedBytes: number): number {
-    return Math.min(wantedBytes, Math.max(this.roomBytes, this.#parts.bytesMin));
+    return Math.min(wantedBytes, Math.ceil(Math.max(this.roomBytes, this.#parts.bytesMin)));
   }
 
   /** Whether a read of the stretch would need no GET of its own. */

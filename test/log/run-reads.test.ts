@@ -109,6 +109,14 @@ describe("a stretch of a run", () => {
     expect(asked()[3]).toBe("b 800+1200");
   });
 
+  it("is a part of a GET of whole bytes, whatever the shares of the room come to", async () => {
+    const { reads, kept } = await worldOf({ cacheBytes: 1_001, bytesMin: 0.25 });
+    kept.set("shared", { bytes: new Uint8Array(500) }, "many");
+    expect(reads.bytesFor(2_000)).toBe(751);
+    kept.set("waiting", { bytes: new Uint8Array(1_001) }, "next");
+    expect(reads.bytesFor(2_000)).toBe(1);
+  });
+
   it("comes in whole runs again, some time after those left who had most of the room for what they did not read", async () => {
     const { reads, read, kept, store } = await worldOf({ cacheBytes: 2_000, bytesMin: 300 });
     const [first] = stretchesOf("a");
