@@ -1,6 +1,6 @@
 // How fast consumers who catch up are read for: as fast as it goes while nobody produces, and at a pace that leaves
 // processor, network and store to producers while somebody does. Never slower than twice what is being produced, so that
-// who lags behind producers gets nearer to them.
+// who lags behind producers gets nearer to them; all who catch up share it.
 import { type Clock, sleep } from "../host/clock.ts";
 
 /** Bytes a second that GETs on behalf of consumers may bring; 0 is without limit. */
@@ -19,7 +19,10 @@ export interface CatchUpPaceComponents {
   readonly producedBytes: () => number;
 }
 
-/** Over this span the rate of producers is taken, and so long after their last bytes they count as there. */
+/**
+ * Over this span the rate of producers is taken, and up to two of them after their last bytes they count as there: of who
+ * comes first after a longer pause, the first span.
+ */
 const SPAN_MS = 1_000;
 /** Consumers may have so many bytes for each one that is produced. */
 const READ_PER_PRODUCED = 2;
