@@ -44,7 +44,7 @@ export interface KnownSegment {
 }
 
 interface Rest {
-  /** Of its first batch, or where compaction left a gap, lower than that. */
+  /** Of its first batch. Where that says another one, the index has to tell. */
   readonly offset: Offset;
   readonly position: number;
   readonly length: number;
@@ -222,9 +222,10 @@ function cutStretches(bytes: Uint8Array, { segment, rest, bytesMin }: CutOptions
   };
   try {
     for (const batch of iterateBatches(bytes)) {
-      // The header of a segment says where it begins; compaction leaves gaps behind other batches only.
-      const isFirst = rest.position === SEGMENT_HEADER_BYTES && end === 0;
-      baseOffset ??= isFirst ? rest.offset : Math.max(batch.baseOffset, endOffset);
+      // No checksum of a batch covers where it begins: what does not continue the one before is damage, or a gap that
+      // compaction left. The next look fails there, and the index tells.
+      if (end > 0 && batch.baseOffset !== endOffset) break;
+      baseOffset ??= endOffset;
       end += batch.sizeInBytes;
       endOffset = batch.nextOffset;
       if (end - start >= bytesMin) close();

@@ -13,6 +13,7 @@ import { ShardPlaces } from "../../src/log/shard-places.ts";
 import { WalReader } from "../../src/log/wal-reader.ts";
 import type { SegmentEntry } from "../../src/objects/checkpoint-lists.ts";
 import { ObjectKeys } from "../../src/objects/object-keys.ts";
+import { encodeSegment } from "../../src/objects/segment.ts";
 import { encodeBatch } from "../../src/records/encode-batch.ts";
 import { iterateBatches } from "../../src/records/record-batch.ts";
 import { crc32c } from "../../src/wire/crc32c.ts";
@@ -311,6 +312,61 @@ describe("reading segments", () => {
     const runs = partitions * 4 * 2;
     expect(store.ranges.length).toBeGreaterThanOrEqual(runs);
     expect(store.ranges.length).toBeLessThanOrEqual(runs * 1.15);
+  });
+
+  it("gives no batch under another offset than its own, though no checksum of a batch covers that", async () => {
+    for (const length of [2_000, 300]) {
+      for (let nth = 0; nth < 12; nth++) {
+        const clock = new SimClock({ seed: "another offset" });
+        const store = new SlowStore(clock);
+        const [entry] = await putSegments(store, 0, [Array.from({ length: 12 }, () => length)]);
+        if (!entry) throw new Error("there is a segment");
+        const damaged = await clock.complete(store.get(entry.key, { signal: new AbortController().signal }));
+        const batches = [...iterateBatches(damaged.subarray(32, damaged.length - 16))];
+        const lowest = (batches[nth]?.bytes.byteOffset ?? 0) - damaged.byteOffset + 7;
+        damaged[lowest] = (damaged[lowest] ?? 0) ^ (nth % 2 === 0 ? 1 : 2);
+        await store.put(entry.key, [damaged], { ifAbsent: false, signal: new AbortController().signal });
+        const { logOf } = readerOf(clock, store, { chunkBytes: 20_000 });
+        const log = logOf([], [entry]);
+        const offsets: number[] = [];
+        const reading = async () => {
+          for (let next = 0; next < 12; ) {
+            const options = { maxBytes: 1, atLeastOneBatch: true, signal: new AbortController().signal };
+            for (const part of await log.read(next, options)) {
+              for (const batch of iterateBatches(part)) {
+                offsets.push(batch.baseOffset);
+                next = batch.nextOffset;
+              }
+            }
+          }
+        };
+        const refused = await clock.complete(reading().catch(errorCodeOf));
+        expect([nth, refused, offsets]).toEqual([nth, ErrorCode.KAFKA_STORAGE_ERROR, countFrom(0, offsets.length)]);
+        expect(offsets.length).toBeLessThanOrEqual(nth);
+      }
+    }
+  });
+
+  it("gives all batches of a segment with gaps, which compaction may leave, from any offset", async () => {
+    const clock = new SimClock({ seed: "gaps" });
+    const store = new SlowStore(clock);
+    const kept = [0, 1, 5, 6, 7, 20, 21, 40];
+    const batchAt = (baseOffset: number) =>
+      encodeBatch([{ timestampMs: 1, key: null, value: new Uint8Array(900) }], { baseOffset });
+    const { summary, segment, index } = encodeSegment(kept.map(batchAt));
+    const form = { type: "segment", indexKey: "gaps.index", indexBytes: index.length } as const;
+    const { endOffset, maxTimestampMs, bytes } = summary;
+    const entry: SegmentEntry = { key: "gaps.kfs", baseOffset: 0, endOffset, maxTimestampMs, bytes, form };
+    const { signal } = new AbortController();
+    await store.put(entry.key, segment, { ifAbsent: true, signal });
+    await store.put(form.indexKey, [index], { ifAbsent: true, signal });
+    for (const chunkBytes of [0, 2_000, 20_000]) {
+      const log = readerOf(clock, store, { chunkBytes }).logOf([], [entry]);
+      for (let from = 0; from < endOffset; from++) {
+        const expected = kept.filter((offset) => offset >= from);
+        expect(await clock.complete(consume(log, from, 1_000))).toEqual(expected);
+      }
+    }
   });
 
   it("serves what lies behind damage to who has come to it as he read on", async () => {
