@@ -1,6 +1,6 @@
 // Real clients that write to every partition of a topic at once and keep the history of it.
 import { setTimeout as sleep } from "node:timers/promises";
-import { Kafka, type logCreator, logLevel, Partitioners, type Producer } from "kafkajs";
+import { Kafka, type logCreator, logLevel, Partitioners, type Producer, type RecordMetadata } from "kafkajs";
 import { keyOf, type RecordStream, type SentRecord, valueOf } from "../history.ts";
 import { RunningProgram } from "../program.ts";
 import { pythonProgram } from "../tools.ts";
@@ -102,19 +102,35 @@ export async function kafkajsLanes(target: SpreadTarget, options: LaneOptions): 
   const { name, isIdempotent, partitions, batchRecords } = options;
   const warnings: string[] = [];
   const sent: SentRecord[] = [];
-  const producer = loggingKafkajs(target, warnings).producer({
-    idempotent: isIdempotent,
-    createPartitioner: Partitioners.DefaultPartitioner,
-    metadataMaxAge: 1_000,
-    retry: { retries: Number.MAX_SAFE_INTEGER, ...RETRY_MS },
-    ...(isIdempotent ? { maxInFlightRequests: 1 } : {}),
-  });
-  await producer.connect();
+  const connected = async () => {
+    const producer = loggingKafkajs(target, warnings).producer({
+      idempotent: isIdempotent,
+      createPartitioner: Partitioners.DefaultPartitioner,
+      metadataMaxAge: 1_000,
+      retry: { retries: Number.MAX_SAFE_INTEGER, ...RETRY_MS },
+      ...(isIdempotent ? { maxInFlightRequests: 1 } : {}),
+    });
+    await producer.connect();
+    return producer;
+  };
+  /** The last one is in use. */
+  const producers = [await connected()];
+  let replacing: Promise<void> | undefined;
+  /** A producer that sends nothing to a broker never does again; what others have sent by it may still be answered. */
+  const replace = async (mute: Producer) => {
+    if (mute !== producers.at(-1)) return;
+    replacing ??= connected().then((producer) => {
+      producers.push(producer);
+      replacing = undefined;
+    });
+    await replacing;
+  };
   let isEnding = false;
   const lane = async (partition: number) => {
     for (let number = 0; !isEnding; number += batchRecords) {
       const numbers = Array.from({ length: batchRecords }, (_, index) => number + index);
       const sentMs = Date.now();
+      const producer = producers.at(-1) as Producer;
       const outcome = await sendBatch(producer, target.topic, { partition, name, numbers });
       const answeredMs = Date.now();
       for (const [index, sentNumber] of numbers.entries()) {
@@ -123,15 +139,29 @@ export async function kafkajsLanes(target: SpreadTarget, options: LaneOptions): 
       }
       // A client that gives up at once must not do so without end.
       if (typeof outcome === "string") await sleep(100);
+      if (outcome === SENT_NOTHING) await replace(producer);
     }
   };
   const lanes = partitions.map(lane);
   const end = async () => {
     isEnding = true;
     await Promise.all(lanes);
-    await producer.disconnect();
+    await Promise.all(producers.map((producer) => producer.disconnect()));
   };
   return { name, isIdempotent, sent, warnings, end };
+}
+
+/** What a send that resolved without any partition's answer counts as. */
+export const SENT_NOTHING = "kafkajs sent nothing";
+
+/**
+ * The offset of what a send brought to one partition. kafkajs 2.2 may resolve without having sent anything: when the
+ * connection of its seed broker ends while metadata is on the way, `BrokerPool.refreshMetadata` gives another broker's
+ * connection the number of that one, for good, and what is meant for that broker becomes a request without partitions.
+ */
+export function outcomeOf(answers: readonly RecordMetadata[]): number | typeof SENT_NOTHING {
+  const [answer] = answers;
+  return answer?.baseOffset === undefined ? SENT_NOTHING : Number(answer.baseOffset);
 }
 
 async function sendBatch(
@@ -144,8 +174,7 @@ async function sendBatch(
     return { partition, key, value: valueOf(key) };
   });
   try {
-    const [answer] = await producer.send({ topic, acks: -1, messages });
-    return Number(answer?.baseOffset ?? -1);
+    return outcomeOf(await producer.send({ topic, acks: -1, messages }));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
