@@ -52,8 +52,7 @@ export class SimLog implements Log {
     const reason = fields?.["error"] ?? fields?.["reason"];
     if (DAMAGE.test(message) && !isTransport(reason)) {
       // What it looks for may be removed by now, by those who took its shards over.
-      const isGone = reason instanceof ObjectStoreError && reason.kind === "not-found";
-      if (isGone && this.#world.isFenced()) this.#world.ledger.count("objects missed by a fenced broker");
+      if (isGone(reason) && this.#world.isFenced()) this.#world.ledger.count("objects missed by a fenced broker");
       else this.#world.ledger.fail("nothing committed is unreadable", `${this.#name}: ${message} ${text(fields)}`);
     }
   }
@@ -81,6 +80,12 @@ function isTransport(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.name === "DeadlineError" || isTransport(error.cause)) return true;
   return "kind" in error && (error.kind === "unknown" || error.kind === "unavailable");
+}
+
+/** Whether an object was not there, also as the reason of another error. */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (error instanceof ObjectStoreError && error.kind === "not-found") || isGone(error.cause);
 }
 
 function text(fields: LogFields | undefined): string {
