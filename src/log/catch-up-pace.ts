@@ -30,8 +30,9 @@ const READ_PER_PRODUCED = 2;
 /** Spaces GETs so that their bytes keep to the pace. */
 export class CatchUpPace {
   readonly #parts: CatchUpPaceComponents;
-  /** What was produced as of the beginning of the present span, and a second in the one before. */
+  /** When the present span began, and what had been produced by then. */
   #since: { readonly ms: number; readonly bytes: number };
+  /** Bytes in the span before. */
   #producedPerSecond = 0;
   /** When the next GET may go. */
   #nextMs = 0;
